@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef LIBTEMPFILE_ADMIN_H
+#define LIBTEMPFILE_ADMIN_H
+
+/**
+ * Administration of tempfiled: listing, status, reaping. What tempfilectl(1) is made of.
+ *
+ * Every call waits for the daemon for at most the connection's timeout. A connection belongs to
+ * one thread at a time and to the process that opened it (-EPERM in a forked child). An ordinary
+ * user sees and changes what is his, root everything.
+ *
+ * Each function returns -ETIMEDOUT or -ECONNRESET when the daemon does not answer or goes away,
+ * -EINVAL for a NULL or an unknown flag, and -ENOMEM.
+ */
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A connection of its own. Opaque. */
+struct tempfile_admin;
+
+/**
+ * tempfile_admin_open() - connect to a daemon
+ * @socket:       its socket's path; NULL: looked for as libtempfile.h says
+ * @timeout_msec: for each later call; 0: 5000
+ * @ret:          receives the connection, to be closed with tempfile_admin_close()
+ * Return: 0; -ECONNREFUSED no daemon; -EACCES it is neither root's nor the caller's. Since: 0.1
+ */
+int tempfile_admin_open(const char *socket, uint32_t timeout_msec, struct tempfile_admin **ret);
+
+/** tempfile_admin_close() - NULL does nothing. Since: 0.1 */
+void tempfile_admin_close(struct tempfile_admin *a);
+
+enum tempfile_kind {
+        TEMPFILE_KIND_FILE = 1,
+        TEMPFILE_KIND_DIRECTORY = 2,
+        TEMPFILE_KIND_OTHER = 3, /* socket, FIFO, symbolic link, device node */
+};
+
+enum tempfile_state {
+        TEMPFILE_STATE_LIVE = 1,
+        TEMPFILE_STATE_REAPING = 2,
+        TEMPFILE_STATE_RETAINED = 3, /* the owner is gone; kept for a set time */
+        TEMPFILE_STATE_STUCK = 4,    /* deletion failed; will be retried */
+        TEMPFILE_STATE_WAITING = 5,  /* its directory is not there now */
+};
+
+enum tempfile_owner_kind {
+        TEMPFILE_OWNER_PROCESS = 1,
+        TEMPFILE_OWNER_DESCRIPTOR = 2,
+        TEMPFILE_OWNER_TOKEN = 3,
+        TEMPFILE_OWNER_UNIT = 4,
+        TEMPFILE_OWNER_LEASE = 5,
+        TEMPFILE_OWNER_BOOT = 6,
+};
+
+/** One entry. The strings are borrowed for the length of the callback; none is NULL. */
+struct tempfile_entry {
+        uint64_t id;
+        const char *path;
+        const char *command; /* the owner's, as it was at registration */
+        const char *unit;    /* the owner's systemd unit; "" */
+        const char *failed;  /* the path that deletion failed at; "" */
+        uint64_t created_usec;  /* microseconds since 1970 */
+        uint64_t next_try_usec; /* 0: none planned */
+        uint64_t expires_usec;  /* end of a lease or retention; 0: none */
+        uint64_t owner;
+        uint32_t uid;
+        uint32_t pid;
+        int32_t error; /* negative errno of the last attempt; 0: none */
+        uint32_t attempts;
+        uint32_t kind;       /* enum tempfile_kind */
+        uint32_t state;      /* enum tempfile_state */
+        uint32_t owner_kind; /* enum tempfile_owner_kind */
+        uint32_t is_made;    /* 1: recognised by name, type and user; 0: by inode and file handle */
+};
+
+/** What to list; start from { sizeof(filter), 0 }. */
+struct tempfile_filter {
+        uint32_t size;
+        uint32_t flags; /* TEMPFILE_LIST_... */
+        uint32_t uid;
+        uint32_t pid;
+};
+#define TEMPFILE_LIST_LEAKED (1U << 0)   /* owner gone and still there: stuck or waiting */
+#define TEMPFILE_LIST_RETAINED (1U << 1)
+#define TEMPFILE_LIST_UID (1U << 2)      /* only those of .uid */
+#define TEMPFILE_LIST_PID (1U << 3)      /* only those whose owner is process .pid */
+
+/** Called for each entry; a negative result ends the listing and is returned. */
+typedef int (*tempfile_entry_fn)(const struct tempfile_entry *e, void *userdata);
+
+/**
+ * tempfile_admin_list() - list entries, in the order of their ids
+ * @filter: NULL: all. Entries made or gone meanwhile may or may not be seen. Bounded memory.
+ * Return: the number listed; what @fn returned when negative. Since: 0.1
+ */
+int64_t tempfile_admin_list(struct tempfile_admin *a, const struct tempfile_filter *filter,
+                            tempfile_entry_fn fn, void *userdata);
+
+/** The daemon at a glance. */
+struct tempfile_status {
+        uint32_t size; /* set by the caller */
+        uint32_t pid;
+        uint64_t uptime_usec;
+        uint64_t owners;
+        uint64_t connections;
+        uint64_t directories;
+        uint64_t tags;
+        uint64_t live;
+        uint64_t reaping;
+        uint64_t retained;
+        uint64_t stuck;
+        uint64_t waiting;
+        uint64_t reaped; /* since start */
+        uint64_t failed; /* failed attempts since start */
+        uint64_t database_bytes;
+        uint32_t is_power;  /* Durability=power */
+        uint32_t is_system; /* the system instance */
+        char version[32];
+        char socket[108]; /* the path that answered */
+};
+
+/** tempfile_admin_status() - @ret->size set by the caller. Return: 0. Since: 0.1 */
+int tempfile_admin_status(struct tempfile_admin *a, struct tempfile_status *ret);
+
+/**
+ * tempfile_admin_reap() - delete now what has no owner any more
+ * @id:    an entry's, or 0: all stuck and waiting ones the caller may see
+ * @flags: TEMPFILE_REAP_FORCE: also one (by id only) whose owner is still there
+ * Return: the number deleted; -ENOENT no such entry; -EBUSY its owner is there; -EPERM not the
+ * caller's; else what the deletion failed with. Since: 0.1
+ */
+int64_t tempfile_admin_reap(struct tempfile_admin *a, uint64_t id, unsigned int flags);
+#define TEMPFILE_REAP_FORCE (1U << 0)
+
+/** tempfile_admin_keep() - let an entry stay. Return: 0; -ENOENT; -EPERM; -ESTALE. Since: 0.1 */
+int tempfile_admin_keep(struct tempfile_admin *a, uint64_t id);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
