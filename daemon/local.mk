@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: MIT
+# The daemon: a library of its modules, so that tests can link them, and main.c.
+
+noinst_LTLIBRARIES += %D%/libtempfiled.la
+%C%_libtempfiled_la_SOURCES = \
+	%D%/cred.c \
+	%D%/cred.h \
+	%D%/log.c \
+	%D%/log.h
+%C%_libtempfiled_la_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS) $(SQLITE_CFLAGS)
+%C%_libtempfiled_la_LIBADD = $(SYSTEMD_LIBS) $(SQLITE_LIBS)

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT
+# Socket-activated units: the system's, and one for each user who wants it.
+
+unit_files = \
+	%D%/tempfiled.service \
+	%D%/user/tempfiled.service
+
+if INSTALL_SYSTEM_UNITS
+dist_systemdsystemunit_DATA = %D%/tempfiled.socket
+nodist_systemdsystemunit_DATA = %D%/tempfiled.service
+endif
+
+if INSTALL_USER_UNITS
+dist_systemduserunit_DATA = %D%/user/tempfiled.socket
+nodist_systemduserunit_DATA = %D%/user/tempfiled.service
+endif
+
+$(unit_files): %: %.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(SED) -e 's|@sbindir[@]|$(sbindir)|g' $< >$@.tmp && mv $@.tmp $@
+
+CLEANFILES += $(unit_files)
+EXTRA_DIST += \
+	%D%/tempfiled.socket \
+	%D%/tempfiled.service.in \
+	%D%/user/tempfiled.socket \
+	%D%/user/tempfiled.service.in

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+# tempfilectl. It knows the public headers only.
