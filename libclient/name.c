@@ -180,8 +180,8 @@ int name_make(uint64_t tag, const uint8_t key[NAME_KEY_SIZE], uint64_t random, c
 }
 
 /* Does the mark that starts at @at pass? @len leaves room for it. */
-static bool mark_passes(uint64_t tag, const uint8_t key[NAME_KEY_SIZE], const char *name, size_t len,
-                        size_t at)
+static bool mark_passes(uint64_t tag, const uint8_t key[NAME_KEY_SIZE], const char *name,
+                        size_t len, size_t at)
 {
         const char *mark = name + at;
         const struct parts parts = {
