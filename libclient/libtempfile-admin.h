@@ -61,9 +61,9 @@ enum tempfile_owner_kind {
 struct tempfile_entry {
         uint64_t id;
         const char *path;
-        const char *command; /* the owner's, as it was at registration */
-        const char *unit;    /* the owner's systemd unit; "" */
-        const char *failed;  /* the path that deletion failed at; "" */
+        const char *command;    /* the owner's, as it was at registration */
+        const char *unit;       /* the owner's systemd unit; "" */
+        const char *failed;     /* the path that deletion failed at; "" */
         uint64_t created_usec;  /* microseconds since 1970 */
         uint64_t next_try_usec; /* 0: none planned */
         uint64_t expires_usec;  /* end of a lease or retention; 0: none */
@@ -85,10 +85,10 @@ struct tempfile_filter {
         uint32_t uid;
         uint32_t pid;
 };
-#define TEMPFILE_LIST_LEAKED (1U << 0)   /* owner gone and still there: stuck or waiting */
+#define TEMPFILE_LIST_LEAKED (1U << 0) /* owner gone and still there: stuck or waiting */
 #define TEMPFILE_LIST_RETAINED (1U << 1)
-#define TEMPFILE_LIST_UID (1U << 2)      /* only those of .uid */
-#define TEMPFILE_LIST_PID (1U << 3)      /* only those whose owner is process .pid */
+#define TEMPFILE_LIST_UID (1U << 2) /* only those of .uid */
+#define TEMPFILE_LIST_PID (1U << 3) /* only those whose owner is process .pid */
 
 /** Called for each entry; a negative result ends the listing and is returned. */
 typedef int (*tempfile_entry_fn)(const struct tempfile_entry *e, void *userdata);

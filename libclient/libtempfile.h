@@ -80,9 +80,12 @@ struct tempfile_options {
         uint64_t reserved2[6];
 };
 
-#define TEMPFILE_OWNER_PIDFD (1U << 0) /* another process is the owner: acknowledged, one round trip */
+/* Another process is the owner: acknowledged, one round trip. */
+#define TEMPFILE_OWNER_PIDFD (1U << 0)
 
+/* clang-format off */
 #define TEMPFILE_OPTIONS_INIT { sizeof(struct tempfile_options), 0, 0, 0, 0, 0, 0, 0, -1, 0, { 0 } }
+/* clang-format on */
 
 /**
  * tempfile_named() - make and open a temporary file that has a name

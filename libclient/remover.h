@@ -16,13 +16,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define REMOVER_RECURSIVE (1U << 0) /* a directory is removed with its contents; else only an empty one */
+#define REMOVER_RECURSIVE (1U << 0) /* a directory with its contents; else only an empty one */
 #define REMOVER_CONTENTS (1U << 1)  /* with RECURSIVE: empty the directory, but keep it */
 #define REMOVER_SERIAL (1U << 2)    /* no helper thread */
 
 struct remover_failure {
-        int error;           /* negative errno, 0: none */
-        char path[4096];     /* relative to the directory given, the front elided ("...") when too long */
+        int error;       /* negative errno, 0: none */
+        char path[4096]; /* relative to the directory given; too long: the front elided ("...") */
 };
 
 /* Prepares a helper thread of the remover before it touches anything: takes over credentials.

@@ -33,7 +33,8 @@
 #define WIRE_PATH_MAX 4096U /* with the NUL */
 #define WIRE_FDS_MAX 2U     /* descriptors in one packet */
 
-enum wire_opcode { /* never renumbered */
+/* Never renumbered. */
+enum wire_opcode {
         WIRE_WELCOME = 1,
         WIRE_HELLO = 2,
         WIRE_RESULT = 3,
@@ -84,7 +85,7 @@ enum wire_state {
         WIRE_STATE_RETAINED = 3,
         WIRE_STATE_STUCK = 4,
         WIRE_STATE_WAITING = 5,
-        WIRE_STATE_KEPT = 6, /* not temporary any more; remembered for as long as its tag is swept for */
+        WIRE_STATE_KEPT = 6, /* not temporary any more; remembered while its tag is swept for */
 };
 
 struct wire_welcome {
@@ -148,7 +149,7 @@ struct wire_record {
         uint8_t what; /* enum wire_what */
         uint8_t kind; /* made: enum wire_kind; gone: 0 */
         uint16_t name_len;
-        uint32_t seq; /* number of the entry under its tag; 0 with tag 0 */
+        uint32_t seq;       /* number of the entry under its tag; 0 with tag 0 */
         uint64_t tag_or_id; /* with a seq: the tag. Without (gone only): the entry's id */
 };
 static_assert(sizeof(struct wire_record) == 16, "");
@@ -188,7 +189,8 @@ struct wire_register {
         uint16_t name_len; /* without the NUL that follows */
         uint32_t flags;    /* WIRE_REGISTER_... */
 };
-#define WIRE_REGISTER_RESUME (1U << 0) /* RESERVE: said again after a reconnect; an equal entry answers its id */
+/* RESERVE: said again after a reconnect; an equal entry answers its id. */
+#define WIRE_REGISTER_RESUME (1U << 0)
 static_assert(sizeof(struct wire_register) == 48, "");
 
 /* KEEP (argument 0), RETAIN and RENEW (argument: seconds): durable, then answered. */
@@ -242,7 +244,7 @@ static_assert(sizeof(struct wire_rows) == 24, "");
 /* One row; path, unit, command and the path that deletion failed at follow, each with a NUL. */
 struct wire_row {
         uint64_t id;
-        uint64_t created_usec; /* CLOCK_REALTIME */
+        uint64_t created_usec;  /* CLOCK_REALTIME */
         uint64_t next_try_usec; /* CLOCK_REALTIME; 0: none planned */
         uint64_t expires_usec;  /* lease or retention: CLOCK_REALTIME; else 0 */
         uint64_t owner;         /* number of the owner */
