@@ -5,7 +5,16 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 %C%_libtempfiled_la_SOURCES = \
 	%D%/cred.c \
 	%D%/cred.h \
+	%D%/identity.c \
+	%D%/identity.h \
 	%D%/log.c \
-	%D%/log.h
+	%D%/log.h \
+	%D%/pool.c \
+	%D%/pool.h \
+	%D%/store-sql.h \
+	%D%/store.c \
+	%D%/store.h \
+	%D%/sync.c \
+	%D%/sync.h
 %C%_libtempfiled_la_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS) $(SQLITE_CFLAGS)
 %C%_libtempfiled_la_LIBADD = $(SYSTEMD_LIBS) $(SQLITE_LIBS)

@@ -5,14 +5,30 @@ noinst_LTLIBRARIES += %D%/libground.la
 %C%_libground_la_SOURCES = \
 	%D%/name.c \
 	%D%/name.h \
+	%D%/remover.c \
 	%D%/remover.h \
 	%D%/util.h \
 	%D%/wire.c \
 	%D%/wire.h
 
+# The library's code once more as a convenience library: tests reach what is hidden in it, and
+# tempfilectl runs from the build tree without libtool's wrapper script around it.
+noinst_LTLIBRARIES += %D%/libtempfile-core.la
+%C%_libtempfile_core_la_SOURCES = \
+	%D%/client.c \
+	%D%/client.h
+%C%_libtempfile_core_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
+
 include_HEADERS += \
 	%D%/libtempfile.h \
 	%D%/libtempfile-admin.h
+
+lib_LTLIBRARIES += %D%/libtempfile.la
+%C%_libtempfile_la_SOURCES =
+%C%_libtempfile_la_LIBADD = %D%/libtempfile-core.la %D%/libground.la
+%C%_libtempfile_la_LDFLAGS = $(AM_LDFLAGS) -no-undefined -version-info 0:0:0 \
+	-Wl,--version-script=$(top_srcdir)/%D%/libtempfile.sym
+EXTRA_%C%_libtempfile_la_DEPENDENCIES = $(top_srcdir)/%D%/libtempfile.sym
 
 pkgconfigdir = $(libdir)/pkgconfig
 nodist_pkgconfig_DATA = %D%/libtempfile.pc

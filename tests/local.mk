@@ -19,3 +19,35 @@ AM_TESTS_ENVIRONMENT = \
 	top_builddir='$(abs_top_builddir)'; export top_builddir; \
 	CK_TAP_LOG_FILE_NAME=-; export CK_TAP_LOG_FILE_NAME; \
 	CK_TIMEOUT_MULTIPLIER=$${CK_TIMEOUT_MULTIPLIER:-5}; export CK_TIMEOUT_MULTIPLIER;
+
+if HAVE_CHECK
+check_LTLIBRARIES = %D%/libtestutil.la
+%C%_libtestutil_la_SOURCES = \
+	%D%/daemon-fixture.c \
+	%D%/daemon-fixture.h \
+	%D%/wire-samples.c \
+	%D%/wire-samples.h
+%C%_libtestutil_la_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+
+check_programs = \
+	%D%/test-name \
+	%D%/test-wire-lists \
+	%D%/test-wire
+check_PROGRAMS += $(check_programs)
+TESTS += $(check_programs)
+
+check_cppflags = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS) $(SQLITE_CFLAGS) $(CHECK_CFLAGS)
+check_ldadd = %D%/libtestutil.la daemon/libtempfiled.la libclient/libtempfile-core.la libclient/libground.la $(SYSTEMD_LIBS) $(SQLITE_LIBS) $(CHECK_LIBS)
+
+%C%_test_name_SOURCES = %D%/test-name.c
+%C%_test_name_CPPFLAGS = $(check_cppflags)
+%C%_test_name_LDADD = $(check_ldadd)
+
+%C%_test_wire_lists_SOURCES = %D%/test-wire-lists.c
+%C%_test_wire_lists_CPPFLAGS = $(check_cppflags)
+%C%_test_wire_lists_LDADD = $(check_ldadd)
+
+%C%_test_wire_SOURCES = %D%/test-wire.c
+%C%_test_wire_CPPFLAGS = $(check_cppflags)
+%C%_test_wire_LDADD = $(check_ldadd)
+endif
