@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The place that the scenarios play in: making it, resetting it, and the daemon in it. The look at
+ * it afterwards is in crash-check.c.
+ */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "libclient/libtempfile-admin.h"
+#include "libclient/util.h"
+#include "tests/crash-check.h"
+#include "tests/crash-world.h"
+
+#define SETTLE_MSEC 10000
+
+static int on_remove(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+        return remove(path);
+}
+
+static int remove_tree(const char *path)
+{
+        return nftw(path, on_remove, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+}
+
+/* Makes the directories with their foreign files. */
+static int lay_out(struct crash_world *w)
+{
+        char path[PATH_MAX];
+        int r;
+
+        (void) snprintf(w->tmp_dir, PATH_MAX, "%s/tmp", w->dir);
+        (void) snprintf(w->target_dir, PATH_MAX, "%s/target", w->dir);
+        (void) snprintf(path, PATH_MAX, "%s/daemon", w->dir);
+        if (mkdir(w->tmp_dir, 0700) < 0 || mkdir(w->target_dir, 0700) < 0 || mkdir(path, 0700) < 0)
+                return -errno;
+
+        r = crash_foreign_make(w->tmp_dir);
+        if (r == 0)
+                r = crash_foreign_make(w->target_dir);
+        if (r == 0)
+                r = daemon_fixture_init(&w->daemon, path);
+        return r;
+}
+
+static int watch(struct crash_world *w)
+{
+        const uint32_t mask = IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CREATE;
+
+        w->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        if (w->inotify_fd < 0)
+                return -errno;
+        if (inotify_add_watch(w->inotify_fd, w->tmp_dir, mask) < 0)
+                return -errno;
+        return 0;
+}
+
+/* What crash_world_open() does in the directory. */
+static int populate(struct crash_world *w)
+{
+        int r;
+
+        if (mkdir(w->dir, 0700) < 0)
+                return -errno;
+        r = lay_out(w);
+        if (r == 0)
+                r = watch(w);
+        if (r == 0 && w->has_daemon) {
+                if (setenv("TEMPFILED_SOCKET", w->daemon.socket, 1) < 0)
+                        return -ENOMEM;
+                r = crash_world_start_daemon(w);
+        }
+        return r;
+}
+
+int crash_world_open(struct crash_world *w, bool has_daemon)
+{
+        char dir[PATH_MAX / 4];
+        const char *parent = getenv("TMPDIR") ?: "/tmp";
+        int r;
+
+        *w = (struct crash_world) { .has_daemon = has_daemon, .inotify_fd = -1 };
+        w->wait_msec = SETTLE_MSEC;
+
+        if (snprintf(dir, sizeof(dir), "%s/crashpoint-XXXXXX", parent) >= (int) sizeof(dir))
+                return -ENAMETOOLONG;
+        if (!mkdtemp(dir))
+                return -errno;
+        (void) rmdir(dir); /* the name is what was wanted: populate() makes it, now and again */
+        (void) snprintf(w->dir, sizeof(w->dir), "%s", dir);
+
+        r = populate(w);
+        if (r < 0)
+                (void) snprintf(w->problem, sizeof(w->problem), "cannot prepare %s: %s", w->dir,
+                                strerror(-r));
+        return r;
+}
+
+void crash_world_close(struct crash_world *w)
+{
+        crash_world_kill_daemon(w, false);
+        w->inotify_fd = close_fd(w->inotify_fd);
+        if (w->dir[0] != '\0')
+                (void) remove_tree(w->dir);
+}
+
+int crash_world_renew(struct crash_world *w)
+{
+        crash_world_close(w);
+        return populate(w);
+}
+
+/* Empties a directory of all but the foreign files that are always there. */
+static int clear(const char *dir)
+{
+        char path[PATH_MAX + 256];
+        struct dirent *de;
+        DIR *d;
+
+        d = opendir(dir);
+        if (!d)
+                return -errno;
+        while ((de = readdir(d))) {
+                if (streq(de->d_name, ".") || streq(de->d_name, "..") ||
+                    crash_foreign_is(de->d_name))
+                        continue;
+                (void) snprintf(path, sizeof(path), "%s/%s", dir, de->d_name);
+                (void) remove_tree(path);
+        }
+        (void) closedir(d);
+        return 0;
+}
+
+int crash_world_prepare(struct crash_world *w, const struct crash_scenario *s)
+{
+        char path[PATH_MAX];
+        int r;
+
+        w->problem[0] = '\0';
+        r = clear(w->tmp_dir);
+        if (r == 0)
+                r = clear(w->target_dir);
+        if (r == 0 && (s->flags & CRASH_FLAG_OVER)) {
+                (void) snprintf(path, PATH_MAX, "%.*s/final", PATH_MAX - 8, w->target_dir);
+                r = crash_file_make(path, CRASH_OLD);
+        }
+        if (r == 0 && w->has_daemon && w->daemon.pid == 0)
+                r = crash_world_start_daemon(w);
+        return r;
+}
+
+int crash_world_start_daemon(struct crash_world *w)
+{
+        int r;
+
+        r = daemon_fixture_start(&w->daemon);
+        if (r < 0) {
+                (void) snprintf(w->problem, sizeof(w->problem), "the daemon does not start: %s",
+                                strerror(-r));
+                return r;
+        }
+        r = tempfile_admin_open(w->daemon.socket, 0, &w->admin);
+        if (r < 0)
+                (void) snprintf(w->problem, sizeof(w->problem), "no connection to the daemon: %s",
+                                strerror(-r));
+        return r;
+}
+
+void crash_world_kill_daemon(struct crash_world *w, bool is_reaped)
+{
+        tempfile_admin_close(TAKE_PTR(w->admin));
+        if (is_reaped)
+                daemon_fixture_forget(&w->daemon);
+        else
+                daemon_fixture_kill(&w->daemon);
+}

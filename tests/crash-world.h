@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TEMPFILED_CRASH_WORLD_H
+#define TEMPFILED_CRASH_WORLD_H
+
+/*
+ * The place that the scenarios of the crash-point harness play in: a directory for temporaries and
+ * one for targets, both with foreign files in them, and a private daemon; and the look at it
+ * afterwards: nothing left, nothing foreign touched, nothing listed, the database sound.
+ */
+
+#include <limits.h>
+#include <stdbool.h>
+
+#include "tests/crash-scenarios.h"
+#include "tests/daemon-fixture.h"
+
+struct tempfile_admin;
+
+struct crash_world {
+        char dir[PATH_MAX / 2];
+        char tmp_dir[PATH_MAX];
+        char target_dir[PATH_MAX];
+        bool has_daemon; /* the self-test does without */
+        struct daemon_fixture daemon;
+        struct tempfile_admin *admin;
+        int inotify_fd;
+        int wait_msec;              /* how long things may take to be gone */
+        char problem[PATH_MAX * 2]; /* what the last call found wrong */
+};
+
+/* Makes the place and starts the daemon. Negative errno; w->problem says more. */
+int crash_world_open(struct crash_world *w, bool has_daemon);
+
+/* Kills the daemon and removes everything. */
+void crash_world_close(struct crash_world *w);
+
+/* As new: after a failure nothing of it is to show up in the next point. */
+int crash_world_renew(struct crash_world *w);
+
+/* Removes what the last point left lawfully and lays out what the scenario wants to find. */
+int crash_world_prepare(struct crash_world *w, const struct crash_scenario *s);
+
+/* Starts the daemon (again) and connects to it. */
+int crash_world_start_daemon(struct crash_world *w);
+
+/* SIGKILL; with @is_reaped a tracer has done it already. */
+void crash_world_kill_daemon(struct crash_world *w, bool is_reaped);
+
+/* Is everything there that must be for as long as the owner lives? */
+bool crash_world_has_held(struct crash_world *w, const struct crash_report *r);
+
+/* The owner is gone: waits until what is its is gone too, then looks at everything. */
+bool crash_world_is_clean(struct crash_world *w, const struct crash_scenario *s,
+                          const struct crash_report *r);
+
+/* SQLite's own check of every database in the state directory, of which there is one. */
+bool crash_world_is_database_sound(struct crash_world *w);
+
+#endif

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The crash-point harness: kills a victim with SIGKILL at its k-th system-call stop, for every k,
+ * and looks whether the promise held. This file chooses the points and tells what came of them;
+ * crash-run.c runs one, crash-scenarios.c says what is done, crash-check.c what must be true.
+ *
+ * Entry and exit stops both count, and every thread of the victim has its turn. With
+ * $TEMPFILED_TEST_FULL every point of a daemon is tried, otherwise every n-th, so that no group
+ * takes more than some seconds; a client's points are always all tried. The daemon's threads are
+ * not perfectly regular, so a thread's points end where one is not reached that was not reached
+ * when they were counted either.
+ */
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "libclient/util.h"
+#include "tests/crash-run.h"
+
+#define QUICK_POINTS 40U /* of a daemon, in a group */
+#define FAILURES_MAX 5U  /* of a group, then it is given up */
+#define SELFTEST_MSEC 200
+#define LOG_LINES 6U
+
+struct options {
+        const char *program;
+        const char *scenario; /* NULL: all */
+        int victim;           /* -1: all */
+        unsigned int thread;  /* 0: all */
+        uint64_t point;       /* 0: all */
+        unsigned int every;   /* 0: as it fits */
+        unsigned int seed;
+        bool is_list;
+        bool is_verbose;
+};
+
+static const char *const victims[CRASH_VICTIMS] = { "client", "daemon", "both" };
+
+static const char help[] =
+        "Usage: crashpoint [OPTION...]\n"
+        "Kills programs that use tempfiled, or tempfiled, at every system call.\n"
+        "\n"
+        "  --list            list the scenarios\n"
+        "  --scenario NAME   this one only\n"
+        "  --victim WHO      client, daemon (started again), or both (daemon, client at once)\n"
+        "  --thread N        the victim's N-th thread only\n"
+        "  --point N         its N-th stop only\n"
+        "  --every N         every N-th point only\n"
+        "  --seed N          which ones these are\n"
+        "  --verbose         tell every stop\n"
+        "\n"
+        "The daemon is $TEMPFILED. $TEMPFILED_TEST_FULL: every point of it.\n";
+
+static bool parse_number(const char *text, uint64_t *ret)
+{
+        char *end;
+
+        *ret = strtoull(text, &end, 10);
+        return *text != '\0' && *end == '\0';
+}
+
+static int parse_victim(const char *name)
+{
+        for (int i = 0; i < CRASH_VICTIMS; i++)
+                if (streq(victims[i], name))
+                        return i;
+        return -1;
+}
+
+static bool parse_option(struct options *o, int opt)
+{
+        uint64_t n = 0;
+
+        if (strchr("tpes", opt) && !parse_number(optarg, &n))
+                return false;
+        switch (opt) {
+        case 'l':
+                o->is_list = true;
+                return true;
+        case 'V':
+                o->is_verbose = true;
+                return true;
+        case 'S':
+                o->scenario = optarg;
+                return crash_scenario_find(optarg);
+        case 'v':
+                o->victim = parse_victim(optarg);
+                return o->victim >= 0;
+        case 't':
+                o->thread = (unsigned int) n;
+                return true;
+        case 'p':
+                o->point = n;
+                return true;
+        case 'e':
+                o->every = (unsigned int) n;
+                return true;
+        case 's':
+                o->seed = (unsigned int) n;
+                return true;
+        default:
+                return false;
+        }
+}
+
+static bool parse(int argc, char *argv[], struct options *o)
+{
+        static const struct option longs[] = {
+                { "list", no_argument, NULL, 'l' },
+                { "scenario", required_argument, NULL, 'S' },
+                { "victim", required_argument, NULL, 'v' },
+                { "thread", required_argument, NULL, 't' },
+                { "point", required_argument, NULL, 'p' },
+                { "every", required_argument, NULL, 'e' },
+                { "seed", required_argument, NULL, 's' },
+                { "verbose", no_argument, NULL, 'V' },
+                { "help", no_argument, NULL, 'h' },
+                { NULL, 0, NULL, 0 },
+        };
+        int opt;
+
+        while ((opt = getopt_long(argc, argv, "", longs, NULL)) >= 0) {
+                if (opt == 'h') {
+                        (void) fputs(help, stdout);
+                        exit(EXIT_SUCCESS);
+                }
+                if (opt == '?' || !parse_option(o, opt)) {
+                        (void) fprintf(stderr, "Wrong option; see crashpoint --help.\n");
+                        return false;
+                }
+        }
+        return optind == argc;
+}
+
+static void list_scenarios(void)
+{
+        for (const struct crash_scenario *s = crash_scenarios; s->name; s++)
+                printf("%-18s %s\n", s->name, s->about);
+}
+
+/* ---- a group: one scenario with one victim ---- */
+
+struct group {
+        const struct options *options;
+        struct crash_run run;
+        unsigned int n_threads;
+        uint64_t counted[TRACE_THREADS_MAX]; /* stops of each thread when nobody was killed */
+        uint64_t total;
+        unsigned int every;
+        unsigned int tried;
+        unsigned int failures;
+};
+
+/* The command that does exactly this again. */
+static void tell_command(const struct group *g)
+{
+        const struct crash_run *run = &g->run;
+
+        printf("# repeat: TEMPFILED=%s %s --scenario %s --victim %s",
+               getenv("TEMPFILED") ?: "tempfiled", g->options->program, run->scenario->name,
+               victims[run->victim]);
+        if (run->point > 0)
+                printf(" --thread %u --point %" PRIu64, run->thread, run->point);
+        printf("\n");
+}
+
+/* The last lines that the daemon wrote. */
+static void tell_log(const struct crash_world *w)
+{
+        char lines[LOG_LINES][256] = { { 0 } };
+        unsigned int n = 0;
+        FILE *f;
+
+        f = fopen(w->daemon.log, "re");
+        if (!f)
+                return;
+        while (fgets(lines[n % LOG_LINES], sizeof(lines[0]), f)) {
+                lines[n % LOG_LINES][strcspn(lines[n % LOG_LINES], "\n")] = '\0';
+                n++;
+        }
+        for (unsigned int i = n < LOG_LINES ? 0 : n - LOG_LINES; i < n; i++)
+                printf("#   log: %s\n", lines[i % LOG_LINES]);
+        (void) fclose(f);
+}
+
+static void tell_failure(struct group *g)
+{
+        const struct crash_run *run = &g->run;
+
+        g->failures++;
+        if (run->is_reached)
+                printf("# thread %u, stop %" PRIu64 " (%s): %s\n", run->thread, run->point,
+                       run->trace.where, run->world->problem);
+        else
+                printf("# with nobody killed: %s\n", run->world->problem);
+        tell_command(g);
+        tell_log(run->world);
+        if (crash_world_renew(run->world) < 0)
+                printf("# %s\n", run->world->problem);
+}
+
+/* One point. True: it was reached. */
+static bool try_point(struct group *g, unsigned int thread, uint64_t point)
+{
+        g->run.thread = thread;
+        g->run.point = point;
+        if (!crash_run(&g->run))
+                tell_failure(g);
+        else if (g->run.is_reached)
+                g->tried++;
+        g->n_threads = MAX(g->n_threads, g->run.trace.n_threads);
+        return g->run.is_reached;
+}
+
+/* The whole scenario once with nobody killed in it: how many points are there? */
+static void count_points(struct group *g)
+{
+        const struct options *o = g->options;
+
+        (void) try_point(g, 0, 0);
+        g->total = 0;
+        for (unsigned int i = 0; i < g->run.trace.n_threads; i++) {
+                g->counted[i] = g->run.trace.threads[i].stops;
+                g->total += g->counted[i];
+        }
+
+        g->every = 1;
+        if (o->every > 0)
+                g->every = o->every;
+        else if (g->run.victim != CRASH_CLIENT && !getenv("TEMPFILED_TEST_FULL"))
+                g->every = (unsigned int) (g->total / QUICK_POINTS) + 1;
+}
+
+static void try_thread(struct group *g, unsigned int thread)
+{
+        for (uint64_t k = 1 + g->options->seed % g->every; g->failures < FAILURES_MAX;
+             k += g->every) {
+                bool is_reached = try_point(g, thread, k);
+
+                if (!is_reached && k >= g->counted[thread - 1])
+                        break;
+        }
+}
+
+static void try_all(struct group *g)
+{
+        const struct options *o = g->options;
+
+        if (o->point > 0) {
+                g->every = 1;
+                (void) try_point(g, o->thread > 0 ? o->thread : 1, o->point);
+                return;
+        }
+        count_points(g);
+        for (unsigned int t = 1; t <= g->n_threads && g->failures < FAILURES_MAX; t++)
+                if (o->thread == 0 || o->thread == t)
+                        try_thread(g, t);
+        if (!crash_world_is_database_sound(g->run.world))
+                tell_failure(g);
+}
+
+/* The harness must be able to fail: a client that breaks the promise has to be noticed. */
+static void try_faulty(struct group *g)
+{
+        struct crash_world *w = g->run.world;
+
+        w->wait_msec = SELFTEST_MSEC;
+        if (crash_run(&g->run)) {
+                g->failures++;
+                printf("# nothing was noticed\n");
+        } else {
+                printf("# noticed: %s\n", w->problem);
+        }
+        (void) crash_world_renew(w);
+}
+
+static bool run_group(const struct options *o, struct crash_world *w, int signal_fd,
+                      const struct crash_scenario *s, enum crash_victim victim, unsigned int number)
+{
+        struct group g = { .options = o };
+
+        g.run = (struct crash_run) {
+                .world = w,
+                .scenario = s,
+                .victim = victim,
+                .signal_fd = signal_fd,
+                .is_verbose = o->is_verbose,
+        };
+        if (s->flags & CRASH_FLAG_FAULTY)
+                try_faulty(&g);
+        else
+                try_all(&g);
+
+        printf("%s %u - %s, victim %s: ", g.failures > 0 ? "not ok" : "ok", number, s->name,
+               victims[victim]);
+        if (g.every > 1)
+                printf("%u points tried, every %uth of %" PRIu64 ", %u threads\n", g.tried, g.every,
+                       g.total, g.n_threads);
+        else
+                printf("%u points tried, %u threads\n", g.tried, g.n_threads);
+        (void) fflush(stdout);
+        return g.failures == 0;
+}
+
+static bool is_wanted(const struct options *o, const struct crash_scenario *s,
+                      enum crash_victim victim)
+{
+        return (!o->scenario || streq(o->scenario, s->name)) &&
+               (o->victim < 0 || o->victim == (int) victim) && crash_run_knows(s, victim);
+}
+
+/* All wanted groups: those of the self-test in a world without a daemon. Returns how many failed. */
+static unsigned int run_groups(const struct options *o, int signal_fd, bool is_selftest,
+                               unsigned int *number)
+{
+        unsigned int failures = 0;
+        struct crash_world w;
+
+        if (crash_world_open(&w, !is_selftest) < 0) {
+                printf("Bail out! %s\n", w.problem);
+                crash_world_close(&w);
+                exit(EXIT_FAILURE);
+        }
+        for (const struct crash_scenario *s = crash_scenarios; s->name; s++)
+                for (int v = 0; v < CRASH_VICTIMS; v++)
+                        if (is_wanted(o, s, v) && !(s->flags & CRASH_FLAG_FAULTY) == !is_selftest)
+                                failures += !run_group(o, &w, signal_fd, s, v, ++*number);
+        crash_world_close(&w);
+        return failures;
+}
+
+static unsigned int count_groups(const struct options *o, bool is_selftest)
+{
+        unsigned int n = 0;
+
+        for (const struct crash_scenario *s = crash_scenarios; s->name; s++)
+                for (int v = 0; v < CRASH_VICTIMS; v++)
+                        n += is_wanted(o, s, v) && !(s->flags & CRASH_FLAG_FAULTY) == !is_selftest;
+        return n;
+}
+
+int main(int argc, char *argv[])
+{
+        struct options o = { .program = argv[0], .victim = -1 };
+        unsigned int number = 0, failures = 0, faulty, plain;
+        int signal_fd;
+
+        if (argc > 1 && streq(argv[1], CRASH_RUN_CLIENT))
+                return crash_run_client(argc, argv);
+        if (!parse(argc, argv, &o))
+                return 2;
+        if (o.is_list) {
+                list_scenarios();
+                return EXIT_SUCCESS;
+        }
+
+        signal_fd = trace_setup();
+        if (signal_fd < 0) {
+                printf("Bail out! signalfd\n");
+                return EXIT_FAILURE;
+        }
+        faulty = count_groups(&o, true);
+        plain = count_groups(&o, false);
+        printf("1..%u\n", faulty + plain);
+        if (faulty > 0)
+                failures += run_groups(&o, signal_fd, true, &number);
+        if (plain > 0)
+                failures += run_groups(&o, signal_fd, false, &number);
+        return failures > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
