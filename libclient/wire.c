@@ -267,9 +267,13 @@ struct message {
 };
 
 #define EXACT(sender, type, fds_min, fds_max, check)                                               \
-        { SENDER_##sender, sizeof(struct type), false, fds_min, fds_max, check }
+        {                                                                                          \
+                SENDER_##sender, sizeof(struct type), false, fds_min, fds_max, check               \
+        }
 #define OPEN(sender, type, fds_min, fds_max, check)                                                \
-        { SENDER_##sender, sizeof(struct type), true, fds_min, fds_max, check }
+        {                                                                                          \
+                SENDER_##sender, sizeof(struct type), true, fds_min, fds_max, check                \
+        }
 
 static const struct message messages[] = {
         [WIRE_WELCOME] = EXACT(DAEMON, wire_welcome, 1, 1, check_welcome),
