@@ -240,9 +240,9 @@ START_TEST(copies_that_programs_make_fail)
         static const struct {
                 const char *before, *after;
         } copies[] = {
-                { "", ".bak" },  { "", "~" },  { "", ".orig" },    { "", ".1" },
-                { "", " (2)" },  { "#", "#" }, { "Copy of ", "" }, { ".#", "" },
-                { ".", ".swp" },
+                { "", ".bak" },     { "", "~" },    { "", ".orig" },
+                { "", ".1" },       { "", " (2)" }, { "#", "#" },
+                { "Copy of ", "" }, { ".#", "" },   { ".", ".swp" },
         };
         char copy[2 * NAME_LEN_MAX];
 
