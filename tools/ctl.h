@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TEMPFILED_CTL_H
+#define TEMPFILED_CTL_H
+
+/*
+ * What the commands of tempfilectl share: the settings that the options make, the table of
+ * commands, and how errors are told.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "libclient/libtempfile-admin.h"
+#include "tools/json.h"
+
+/* Exit status. run adds 126 and 127, as shells do. */
+#define CTL_OK 0
+#define CTL_FAILED 1
+#define CTL_USAGE 2
+
+/* Commands as a set: an option's row in options.c says where it is valid. */
+enum {
+        CTL_LIST = 1U << 0,
+        CTL_SHOW = 1U << 1,
+        CTL_STATUS = 1U << 2,
+        CTL_REAP = 1U << 3,
+        CTL_RUN = 1U << 4,
+        CTL_MKTEMP = 1U << 5,
+        CTL_MAIN = 1U << 6, /* before the command */
+        CTL_EVERYWHERE = (1U << 7) - 1,
+};
+
+/* What the command line asks for. Strings are borrowed from it. */
+struct ctl {
+        const struct ctl_command *command; /* NULL: none yet */
+        char **args;                       /* what follows the options, NULL at the end */
+        int n_args;
+        int done; /* an option answered already: exit with status done - 1 */
+
+        bool is_quiet;
+        bool has_legend;
+        bool is_json;
+        enum json_style json_style;
+        struct tempfile_filter filter;
+
+        bool is_all;
+        bool is_forced;
+
+        const char *dir;    /* NULL: none given */
+        const char *suffix; /* NULL: none given */
+        bool is_in_dir;     /* mktemp: -p, --tmpdir or -t: the template is a name in a directory */
+        bool is_in_tmpdir;  /* mktemp: -t: $TMPDIR goes before -p */
+        bool is_directory;
+        pid_t owner_pid; /* 0: to be found */
+
+        void (*old_sigpipe)(int); /* what to give back to a program that is executed */
+};
+
+struct ctl_command {
+        const char *name;
+        unsigned int bit;
+        int min_args;
+        int max_args;   /* -1: any number */
+        bool is_prefix; /* options end at the first argument: the rest is another command's */
+        int (*run)(struct ctl *c); /* returns an exit status; has told the error, if any */
+        const char *synopsis;
+        const char *summary;
+        const char *details; /* for --help, may be NULL */
+};
+
+/* In tempfilectl.c. Ends with a row without a name. */
+extern const struct ctl_command ctl_commands[];
+
+/* The commands, each in the file of its name. */
+int ctl_list(struct ctl *c);
+int ctl_show(struct ctl *c);
+int ctl_status(struct ctl *c);
+int ctl_reap(struct ctl *c);
+int ctl_run(struct ctl *c);
+int ctl_mktemp(struct ctl *c);
+
+/* One line "tempfilectl: ..." on standard error, with odd bytes escaped. Returns CTL_FAILED. */
+int ctl_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The same, and a hint at --help of the command (NULL: of the tool). Returns CTL_USAGE. */
+int ctl_usage_error(const struct ctl_command *command, const char *format, ...)
+        __attribute__((format(printf, 2, 3)));
+
+/* Says that no daemon answers, and where it was looked for. Returns CTL_FAILED. */
+int ctl_error_no_daemon(void);
+
+/* What a negative errno from the library or the daemon means, in words. */
+const char *ctl_strerror(int error);
+
+/* Connects. 0, or CTL_FAILED after having said why not. */
+int ctl_connect(struct tempfile_admin **ret);
+
+static inline void ctl_disconnectp(struct tempfile_admin **a)
+{
+        tempfile_admin_close(*a);
+}
+
+/* Prints "       Label: value", the value escaped. */
+void ctl_print_field(const char *label, const char *value);
+void ctl_print_number(const char *label, uint64_t value);
+
+/*
+ * Writes out what standard output still holds. Returns @status, also when the reader has had enough
+ * and gone (as after `| head`); CTL_FAILED after telling it when writing failed otherwise.
+ */
+int ctl_finish_output(int status);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TEMPFILED_ENTRY_H
+#define TEMPFILED_ENTRY_H
+
+/*
+ * Entries as people write and read them: numbers and words.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "libclient/libtempfile-admin.h"
+#include "tools/json.h"
+
+#define ENTRY_ID_SIZE 24 /* "4294967295.4294967295" and the NUL */
+#define ENTRY_AGE_SIZE 24
+#define ENTRY_ERROR_SIZE 24
+
+/* The number of an entry, as N.M: its upper and its lower 32 bits. */
+void entry_format_id(uint64_t id, char ret[static ENTRY_ID_SIZE]);
+
+/* The reverse. 0, or -EINVAL: this is not such a number (it may be a path). */
+int entry_parse_id(const char *s, uint64_t *ret);
+
+const char *entry_kind_name(uint32_t kind);
+const char *entry_state_name(uint32_t state);
+const char *entry_owner_kind_name(uint32_t owner_kind);
+
+/* A length of time in its largest unit: "5s", "3min", "2h", "4d". */
+void entry_format_age(uint64_t usec, char ret[static ENTRY_AGE_SIZE]);
+
+/* How long ago that was; "-" for 0. */
+void entry_format_since(uint64_t realtime_usec, char ret[static ENTRY_AGE_SIZE]);
+
+/* The name of a negative errno, as "EACCES"; "" for 0. */
+void entry_format_error(int32_t error, char ret[static ENTRY_ERROR_SIZE]);
+
+/* A user's name, or its number. Borrowed until the next call. */
+const char *entry_user_name(uint32_t uid);
+
+/* The entry as a JSON object. */
+void entry_print_json(struct json *j, const struct tempfile_entry *e);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * tempfilectl: shows and manages what tempfiled looks after.
+ *
+ * Owns the table of commands. Everything else is in the file that is named after it: the commands
+ * in list.c and so on, the options in options.c, telling errors in output.c. Knows the public
+ * headers only.
+ */
+
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "libclient/util.h"
+#include "tools/ctl.h"
+#include "tools/options.h"
+
+const struct ctl_command ctl_commands[] = {
+        { "list", CTL_LIST, 0, 0, false, ctl_list, "[OPTION]...",
+          "List temporary files and directories", "An ordinary user sees his own, root all." },
+        { "show", CTL_SHOW, 1, -1, false, ctl_show, "[OPTION]... ID|PATH...",
+          "Show all that is known about entries", NULL },
+        { "status", CTL_STATUS, 0, 0, false, ctl_status, "[OPTION]...",
+          "Show the daemon at a glance", NULL },
+        { "reap", CTL_REAP, 0, -1, false, ctl_reap, "[OPTION]... ID|PATH...|--all",
+          "Delete now what has no owner any more",
+          "Only entries whose owner is gone are deleted, unless --force is given." },
+        { "run", CTL_RUN, 1, -1, true, ctl_run, "[OPTION]... COMMAND [ARGUMENT]...",
+          "Run a command with a temporary directory of its own",
+          "TMPDIR, TMP and TEMP name the directory. It goes when the command ends, however that\n"
+          "is. Exits with the status of the command; 127: not found; 126: cannot be executed." },
+        { "mktemp", CTL_MKTEMP, 0, 1, false, ctl_mktemp, "[OPTION]... [TEMPLATE]",
+          "Make a temporary file that goes when the calling script ends",
+          "Prints its path. TEMPLATE has at least three X in its last component, which are\n"
+          "replaced; it defaults to tmp.XXXXXXXXXX in $TMPDIR, else /tmp." },
+        { 0 },
+};
+
+static const struct ctl_command *find_command(const char *name)
+{
+        for (const struct ctl_command *p = ctl_commands; p->name; p++)
+                if (streq(p->name, name))
+                        return p;
+        return NULL;
+}
+
+static int check_count(const struct ctl *c)
+{
+        if (c->n_args < c->command->min_args)
+                return ctl_usage_error(c->command, "too few arguments");
+        if (c->command->max_args >= 0 && c->n_args > c->command->max_args)
+                return ctl_usage_error(c->command, "unexpected argument '%s'",
+                                       c->args[c->command->max_args]);
+        return CTL_OK;
+}
+
+/* Finds the command and its arguments. Returns CTL_OK, or the status to exit with; see c->done. */
+static int parse_command_line(struct ctl *c, int argc, char **argv)
+{
+        int n;
+
+        n = options_parse(c, NULL, argc, argv);
+        if (c->done)
+                return c->done - 1;
+        if (n >= argc)
+                return ctl_usage_error(NULL, "which command?");
+        c->command = find_command(argv[n]);
+        if (!c->command)
+                return ctl_usage_error(NULL, "unknown command '%s'", argv[n]);
+
+        argc -= n;
+        argv += n;
+        n = options_parse(c, c->command, argc, argv);
+        if (c->done)
+                return c->done - 1;
+        c->args = argv + n;
+        c->n_args = argc - n;
+        return check_count(c);
+}
+
+int main(int argc, char **argv)
+{
+        struct ctl c = {
+                .has_legend = true,
+                .filter = { .size = sizeof(c.filter) },
+        };
+        int status;
+
+        (void) setlocale(LC_CTYPE, ""); /* what is printable; without one: ASCII */
+        c.old_sigpipe = signal(SIGPIPE, SIG_IGN);
+
+        status = parse_command_line(&c, argc, argv);
+        if (status == CTL_OK && !c.done)
+                status = c.command->run(&c);
+        return ctl_finish_output(status);
+}
