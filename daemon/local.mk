@@ -7,10 +7,19 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/cred.h \
 	%D%/identity.c \
 	%D%/identity.h \
+	%D%/inspect.c \
+	%D%/inspect.h \
 	%D%/log.c \
 	%D%/log.h \
+	%D%/owner.c \
+	%D%/owner.h \
 	%D%/pool.c \
 	%D%/pool.h \
+	%D%/reaper.c \
+	%D%/reaper.h \
+	%D%/registry-internal.h \
+	%D%/registry.c \
+	%D%/registry.h \
 	%D%/store-sql.h \
 	%D%/store.c \
 	%D%/store.h \

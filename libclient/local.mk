@@ -16,7 +16,25 @@ noinst_LTLIBRARIES += %D%/libground.la
 noinst_LTLIBRARIES += %D%/libtempfile-core.la
 %C%_libtempfile_core_la_SOURCES = \
 	%D%/client.c \
-	%D%/client.h
+	%D%/client.h \
+	%D%/deadline.c \
+	%D%/deadline.h \
+	%D%/dial.c \
+	%D%/dial.h \
+	%D%/directory.c \
+	%D%/directory.h \
+	%D%/handle.c \
+	%D%/handle.h \
+	%D%/make.c \
+	%D%/ownfd.c \
+	%D%/ownfd.h \
+	%D%/place.c \
+	%D%/place.h \
+	%D%/recipe.c \
+	%D%/session.c \
+	%D%/session.h \
+	%D%/tempdir.c \
+	%D%/tempfile.c
 %C%_libtempfile_core_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
 
 include_HEADERS += \

@@ -20,15 +20,14 @@ AM_TESTS_ENVIRONMENT = \
 	CK_TAP_LOG_FILE_NAME=-; export CK_TAP_LOG_FILE_NAME; \
 	CK_TIMEOUT_MULTIPLIER=$${CK_TIMEOUT_MULTIPLIER:-5}; export CK_TIMEOUT_MULTIPLIER;
 
-if HAVE_CHECK
 check_LTLIBRARIES = %D%/libtestutil.la
 %C%_libtestutil_la_SOURCES = \
 	%D%/daemon-fixture.c \
 	%D%/daemon-fixture.h \
 	%D%/wire-samples.c \
 	%D%/wire-samples.h
-%C%_libtestutil_la_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 
+if HAVE_CHECK
 check_programs = \
 	%D%/test-name \
 	%D%/test-wire-lists \
@@ -51,3 +50,39 @@ check_ldadd = %D%/libtestutil.la daemon/libtempfiled.la libclient/libtempfile-co
 %C%_test_wire_CPPFLAGS = $(check_cppflags)
 %C%_test_wire_LDADD = $(check_ldadd)
 endif
+
+# With libFuzzer it brings its own main(); without, it replays the corpus.
+check_PROGRAMS += %D%/fuzz-wire
+%C%_fuzz_wire_SOURCES = %D%/fuzz-wire.c
+%C%_fuzz_wire_LDADD = libclient/libground.la
+if ENABLE_FUZZING
+%C%_fuzz_wire_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZING
+%C%_fuzz_wire_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+else
+TESTS += %D%/fuzz-wire
+endif
+
+check_PROGRAMS += %D%/crashpoint
+%C%_crashpoint_SOURCES = \
+	%D%/crash-check.c \
+	%D%/crash-check.h \
+	%D%/crash-run.c \
+	%D%/crash-run.h \
+	%D%/crash-scenarios.c \
+	%D%/crash-scenarios.h \
+	%D%/crash-syscalls.h \
+	%D%/crash-trace.c \
+	%D%/crash-trace.h \
+	%D%/crash-world.c \
+	%D%/crash-world.h \
+	%D%/crashpoint.c
+%C%_crashpoint_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
+%C%_crashpoint_LDADD = %D%/libtestutil.la libclient/libtempfile-core.la libclient/libground.la $(SQLITE_LIBS)
+TESTS += %D%/crashpoint
+
+dist_check_SCRIPTS = \
+	%D%/test-programs.sh
+TESTS += $(dist_check_SCRIPTS)
+
+EXTRA_DIST += %D%/corpus
+EXTRA_DIST += %D%/shell-fixture.sh

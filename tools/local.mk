@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-# tempfilectl. It knows the public headers only.
+# tempfilectl: it knows the public headers only. A library of its modules, so that tests can link
+# them, and the table of commands.
 
-bin_PROGRAMS += %D%/tempfilectl
-%C%_tempfilectl_SOURCES = \
+noinst_LTLIBRARIES += %D%/libtempfilectl.la
+%C%_libtempfilectl_la_SOURCES = \
 	%D%/ancestor.c \
 	%D%/ancestor.h \
 	%D%/ctl.h \
@@ -25,9 +26,11 @@ bin_PROGRAMS += %D%/tempfilectl
 	%D%/status.c \
 	%D%/table.c \
 	%D%/table.h \
-	%D%/tempfilectl.c \
 	%D%/text.c \
 	%D%/text.h
-%C%_tempfilectl_LDADD = libclient/libtempfile-core.la libclient/libground.la
+
+bin_PROGRAMS += %D%/tempfilectl
+%C%_tempfilectl_SOURCES = %D%/tempfilectl.c
+%C%_tempfilectl_LDADD = %D%/libtempfilectl.la libclient/libtempfile-core.la libclient/libground.la
 
 dist_man_MANS += %D%/tempfilectl.1
