@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TEMPFILED_CLIENT_H
+#define TEMPFILED_CLIENT_H
+
+/*
+ * One connection to the daemon: greet, ask and be answered, say without an answer, come back after
+ * a loss. No lock inside: one caller at a time. Every wait ends at its deadline.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "libclient/dial.h"
+#include "libclient/ownfd.h"
+#include "libclient/wire.h"
+
+enum client_phase {
+        CLIENT_CLOSED,
+        CLIENT_GREETING, /* connected; WELCOME has not been read yet */
+        CLIENT_READY,
+};
+
+struct client_hooks {
+        /* The daemon has been greeted: say again what it must know. A negative result ends the
+         * connection. May call client_number(), client_send() and client_drain(). */
+        int (*ready)(void *userdata, uint64_t deadline_usec);
+        /* An answer that nobody waits for (any more). */
+        void (*answer)(void *userdata, const struct wire_result *result);
+};
+
+struct client {
+        struct ownfd socket;
+        struct ownfd doorbell;
+        enum client_phase phase;
+        uid_t euid; /* who may connect: another's messages would be taken for his */
+        gid_t egid;
+        uint32_t serial;
+        uint64_t retry_usec;              /* until then nobody who can't wait connects again */
+        char *only;                       /* the one socket to try; NULL: look for it */
+        char path[DIAL_PATH_SIZE];        /* the socket that answered last */
+        const struct client_hooks *hooks; /* NULL: none */
+        void *userdata;
+        size_t packet_len;
+        uint8_t packet[WIRE_PACKET_MAX]; /* received last */
+};
+
+/* @only is copied; NULL: look for the daemon. Returns 0 or -ENOMEM. */
+int client_init(struct client *c, const char *only, const struct client_hooks *hooks,
+                void *userdata);
+void client_done(struct client *c);
+
+/* Ends the connection; in a forked child only the child's copies of the descriptors. */
+void client_drop(struct client *c);
+
+/*
+ * Connects and greets as far as that goes until the deadline. Returns 0 ready; -ETIMEDOUT not yet;
+ * -EPERM the caller's effective ids are others than at client_init(); -ECONNRESET hung up on;
+ * -EBADMSG, -EPROTONOSUPPORT no language in common; others as dial().
+ */
+int client_connect(struct client *c, uint64_t deadline_usec);
+
+/* Gives the packet the next number, never 0, and returns it. */
+uint32_t client_number(struct client *c, void *packet);
+
+/*
+ * Sends one packet on a ready connection, with descriptor @fd unless that is -1. Returns 0;
+ * -ETIMEDOUT the daemon does not read: nothing was sent; -ECONNRESET the connection is lost.
+ */
+int client_send(struct client *c, const void *packet, size_t len, int fd, uint64_t deadline_usec);
+
+/* Hands answers that have come and that nobody waits for to the hook. */
+void client_drain(struct client *c);
+
+/*
+ * Numbers the packet, asks, and waits for the answer, which then is in c->packet, well formed and
+ * of opcode @expected. @is_repeatable: asked again when the connection is lost before the answer.
+ * Returns 0; -ETIMEDOUT no answer (the number in @packet's header says to what); -ECONNRESET;
+ * -EBADMSG; and those of client_connect(), with which nothing was asked.
+ */
+int client_request(struct client *c, void *packet, size_t len, int fd, uint16_t expected,
+                   bool is_repeatable, uint64_t deadline_usec);
+
+#endif

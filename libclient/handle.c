@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Handles: memory, path, and the acknowledged registration that making and tracking share. Leaves
+ * files alone. The subtle thing: the path is allocated with room for the longest name, so that
+ * nothing that has been made can fail to be named afterwards.
+ */
+
+#include "libclient/handle.h"
+
+#include "libclient/util.h"
+#include "libclient/wire.h"
+
+int handle_new(const struct place *p, const struct recipe *r, struct tempfile **ret)
+{
+        const bool is_root = streq(p->path, "/");
+        const size_t dir_len = is_root ? 0 : strlen(p->path);
+        _cleanup_(handle_freep) struct tempfile *t = NULL;
+
+        t = malloc(sizeof(*t));
+        if (!t)
+                return -ENOMEM;
+        *t = (struct tempfile) {
+                .entry = { .session = p->session, .kind = r->kind },
+                .pid = getpid(),
+                .fd = -1,
+                .lock = OWNFD_NONE,
+                .timeout_usec = r->timeout_usec,
+                .name_at = dir_len + 1,
+        };
+        t->path = malloc(dir_len + 1 + NAME_LEN_MAX + 1);
+        if (!t->path)
+                return -ENOMEM;
+        memcpy(t->path, p->path, dir_len);
+        memcpy(t->path + dir_len, "/", 2);
+
+        *ret = TAKE_PTR(t);
+        return 0;
+}
+
+void handle_free(struct tempfile *t)
+{
+        if (!t)
+                return;
+        (void) close_fd(t->fd);
+        ownfd_close(&t->lock);
+        free(t->path);
+        free(t);
+}
+
+void handle_freep(struct tempfile **t)
+{
+        handle_free(*t);
+}
+
+const char *handle_name(const struct tempfile *t)
+{
+        return t->path + t->name_at;
+}
+
+void handle_set_name(struct tempfile *t, const char *name)
+{
+        memcpy(t->path + t->name_at, name, strlen(name) + 1);
+}
+
+int handle_register(struct tempfile *t, struct place *p, uint16_t opcode, const char *name,
+                    const struct recipe *r)
+{
+        const size_t name_len = strlen(name);
+        struct {
+                struct wire_register body;
+                char name[NAME_LEN_MAX + 1];
+        } packet;
+        int q;
+
+        packet.body = (struct wire_register) {
+                .header = { .version = WIRE_VERSION, .opcode = opcode },
+                .tag = p->tag,
+                .seq = opcode == WIRE_TARGET ? t->entry.seq : 0,
+                .owner = { .kind = WIRE_OWNER_PROCESS },
+                .kind = t->entry.kind,
+                .name_len = (uint16_t) name_len,
+        };
+        memcpy(packet.name, name, name_len + 1);
+        q = place_request(p, &packet, sizeof(packet.body) + name_len + 1, r->pidfd,
+                          r->deadline_usec, &t->entry.id);
+        if (q == -ENOENT && opcode == WIRE_RESERVE) {
+                place_retire(p); /* the daemon does not know its tag */
+                return -ESTALE;
+        }
+        return MIN(q, 0);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TEMPFILED_HANDLE_H
+#define TEMPFILED_HANDLE_H
+
+/*
+ * What struct tempfile is inside, and what making and tracking have in common. Whether something
+ * is left to delete is said by one thing alone: its place holds the entry.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "libclient/libtempfile.h"
+#include "libclient/ownfd.h"
+#include "libclient/place.h"
+
+struct tempfile {
+        struct entry
+                entry;   /* outlives the handle when deletion failed: the daemon must hear of it */
+        pid_t pid;       /* who made it: nobody else deletes it */
+        int fd;          /* -1: tracked */
+        bool is_tracked; /* recognised by what it is, not by its name */
+        dev_t dev;       /* of what was tracked */
+        ino_t ino;
+        struct ownfd lock; /* tells systemd-tmpfiles that a tracked directory is in use */
+        uint64_t timeout_usec;
+        size_t name_at; /* where the last component begins in path */
+        char *path;
+};
+
+/* Options, checked and with defaults. The strings are the caller's, or static. */
+struct recipe {
+        const char *dir;    /* NULL: tempfile_gettempdir() */
+        const char *prefix; /* what stands before and behind the random characters */
+        const char *suffix;
+        size_t suffix_len;
+        size_t prefix_len;
+        size_t random_len; /* of a pattern: how many; 0: a name of the library's choosing */
+        mode_t mode;
+        uint8_t kind; /* enum wire_kind */
+        int pidfd;    /* of the owner; -1: this process */
+        uint64_t timeout_usec;
+        uint64_t deadline_usec;
+};
+
+/* As libtempfile.h says of struct tempfile_options; @kind decides over the default mode. */
+int recipe_read(const struct tempfile_options *options, uint8_t kind, struct recipe *ret);
+
+/* Makes it. Returns 0 or a negative errno, and then nothing was made. */
+int recipe_make(const struct recipe *r, struct tempfile **ret);
+
+/* A handle for something in @p, with room for a path of any name there. */
+int handle_new(const struct place *p, const struct recipe *r, struct tempfile **ret);
+void handle_free(struct tempfile *t);
+void handle_freep(struct tempfile **t);
+
+/* The path's last component. @name has at most NAME_LEN_MAX bytes. */
+const char *handle_name(const struct tempfile *t);
+void handle_set_name(struct tempfile *t, const char *name);
+
+/*
+ * Asks the daemon for RESERVE, TRACK or TARGET of @name in the place, for the recipe's owner, and
+ * keeps the id. Returns 0 or the failure; -ESTALE: the place is to be found anew.
+ */
+int handle_register(struct tempfile *t, struct place *p, uint16_t opcode, const char *name,
+                    const struct recipe *r);
+
+#endif

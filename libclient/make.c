@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Making files and directories, in one of three ways: under the process's own tag, without waiting
+ * (nearly always); reserved first, when the name has random bits enough but no tag (another owner,
+ * a directory that can't be read, a long pattern); and under a tag first, then moved to the name
+ * that was asked for, when that can be guessed. In each the daemon knows the path before it exists.
+ *
+ * The subtle thing: permission bits. Nothing is ever more open than asked for, and in the end
+ * exactly as open, whatever the umask: made with the owner's bits alone, then changed if need be.
+ */
+
+#include "libclient/handle.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "libclient/name.h"
+#include "libclient/session.h"
+#include "libclient/util.h"
+#include "libclient/wire.h"
+
+#define ATTEMPTS 100U        /* at names; more than a few are only needed for patterns with few X */
+#define STRONG_RANDOM 10U    /* characters of 62 kinds: 59 bits, what a reserved name must have */
+#define RANDOM_PER_DRAW 10U  /* characters from 64 bits */
+#define MOVED_PREFIX ".tmp-" /* of a name that is there only until it is moved */
+
+/* ---- the thing itself ------------------------------------------------------------------------- */
+
+/* An O_PATH descriptor, of a directory that its owner may not read, can't be changed directly. */
+static int set_mode(int fd, mode_t mode)
+{
+        char link[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if ((st.st_mode & 07777) == mode)
+                return 0;
+        if (fchmod(fd, mode) == 0)
+                return 0;
+        if (errno != EBADF)
+                return -errno;
+        (void) snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+        return chmod(link, mode) < 0 ? -errno : 0;
+}
+
+static int open_made_directory(int dirfd, const char *name)
+{
+        const int flags = O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+        int fd;
+
+        fd = openat(dirfd, name, O_RDONLY | flags);
+        if (fd < 0 && errno == EACCES)
+                fd = openat(dirfd, name, O_PATH | flags);
+        return ownfd_above_stdio(fd);
+}
+
+static int create_directory(int dirfd, const char *name, mode_t mode, int *ret_fd)
+{
+        _cleanup_(closep) int fd = -1;
+        int r;
+
+        if (mkdirat(dirfd, name, mode & 0700) < 0)
+                return -errno;
+        fd = open_made_directory(dirfd, name);
+        r = fd < 0 ? -errno : set_mode(fd, mode);
+        if (r < 0) {
+                (void) unlinkat(dirfd, name, AT_REMOVEDIR); /* left to the daemon if that fails */
+                return r;
+        }
+        *ret_fd = TAKE_FD(fd);
+        return 0;
+}
+
+static int create_file(int dirfd, const char *name, mode_t mode, int *ret_fd)
+{
+        _cleanup_(closep) int fd = -1;
+        int r;
+
+        fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY,
+                    mode & 0600);
+        if (fd < 0)
+                return -errno;
+        fd = ownfd_above_stdio(TAKE_FD(fd));
+        r = fd < 0 ? -errno : set_mode(fd, mode);
+        if (r < 0) {
+                (void) unlinkat(dirfd, name, 0);
+                return r;
+        }
+        *ret_fd = TAKE_FD(fd);
+        return 0;
+}
+
+static int create(struct tempfile *t, int dirfd, const char *name, const struct recipe *r)
+{
+        if (r->kind == WIRE_KIND_DIRECTORY)
+                return create_directory(dirfd, name, r->mode, &t->fd);
+        return create_file(dirfd, name, r->mode, &t->fd);
+}
+
+static void destroy(struct tempfile *t, int dirfd, const char *name)
+{
+        (void) unlinkat(dirfd, name, t->entry.kind == WIRE_KIND_DIRECTORY ? AT_REMOVEDIR : 0);
+}
+
+/* ---- names ------------------------------------------------------------------------------------ */
+
+static int fill_random(struct session *s, char *buf, size_t len)
+{
+        uint64_t random;
+        size_t n;
+        int r;
+
+        for (size_t at = 0; at < len; at += n) {
+                n = MIN(len - at, (size_t) RANDOM_PER_DRAW);
+                session_lock(s);
+                r = session_random(s, &random);
+                session_unlock(s);
+                if (r < 0)
+                        return r;
+                name_encode(random, buf + at, n);
+        }
+        return 0;
+}
+
+/* A name without a tag: the pattern's, or one as long as a tagged one. */
+static int draw_name(const struct recipe *r, struct session *s, char name[NAME_LEN_MAX + 1])
+{
+        const size_t random_len = r->random_len != 0 ? r->random_len : NAME_MARK_CHARS;
+
+        memcpy(name, r->prefix, r->prefix_len);
+        memcpy(name + r->prefix_len + random_len, r->suffix, r->suffix_len + 1);
+        return fill_random(s, name + r->prefix_len, random_len);
+}
+
+/* ---- three ways ------------------------------------------------------------------------------- */
+
+/* A directory that can't be swept must not lose the message: there the name is reserved as well. */
+static int back_up(struct tempfile *t, struct place *p, const struct recipe *r, uint64_t *ret_id)
+{
+        int q;
+
+        if (!p->is_unreadable)
+                return 0;
+        q = handle_register(t, p, WIRE_RESERVE, t->entry.name, r);
+        *ret_id = t->entry.id;
+        t->entry.id = 0;
+        return q;
+}
+
+static int make_tagged(struct tempfile *t, struct place *p, int dirfd, const struct recipe *r,
+                       const char *prefix, const char *suffix, uint64_t *ret_backup)
+{
+        int q;
+
+        for (unsigned int i = 0; i < ATTEMPTS; i++) {
+                q = place_make(p, &t->entry, prefix, suffix, r->deadline_usec);
+                if (q < 0)
+                        break;
+                q = ret_backup ? back_up(t, p, r, ret_backup) : 0;
+                if (q == 0)
+                        q = create(t, dirfd, t->entry.name, r);
+                if (q == 0) {
+                        handle_set_name(t, t->entry.name);
+                        return 0;
+                }
+                if (q != -EEXIST)
+                        break;
+        }
+        place_gone(p, &t->entry);
+        return q;
+}
+
+static int make_reserved(struct tempfile *t, struct place *p, int dirfd, const struct recipe *r)
+{
+        char name[NAME_LEN_MAX + 1];
+        int q;
+
+        for (unsigned int i = 0; i < ATTEMPTS; i++) {
+                q = draw_name(r, p->session, name);
+                if (q < 0)
+                        return q;
+                q = handle_register(t, p, WIRE_RESERVE, name, r);
+                if (q < 0)
+                        return q;
+                q = create(t, dirfd, name, r);
+                if (q == 0) {
+                        handle_set_name(t, name);
+                        if (r->pidfd < 0)
+                                place_hold(p, &t->entry);
+                        return 0;
+                }
+                place_gone(p, &t->entry);
+                if (q != -EEXIST)
+                        break;
+        }
+        return q;
+}
+
+/* Where the file system can't refuse to replace, a second link can; directories have none. */
+static int move(int dirfd, const char *from, const char *to, uint8_t kind)
+{
+        int r;
+
+        if (renameat2(dirfd, from, dirfd, to, RENAME_NOREPLACE) == 0)
+                return 0;
+        if (errno != EINVAL && errno != ENOSYS)
+                return -errno;
+        if (kind == WIRE_KIND_DIRECTORY)
+                return -EOPNOTSUPP;
+        if (linkat(dirfd, from, dirfd, to, 0) < 0)
+                return -errno;
+        if (unlinkat(dirfd, from, 0) < 0) {
+                r = -errno;
+                (void) unlinkat(dirfd, to, 0);
+                return r;
+        }
+        return 0;
+}
+
+static int move_to_target(struct tempfile *t, struct place *p, int dirfd, const struct recipe *r)
+{
+        char name[NAME_LEN_MAX + 1];
+        int q;
+
+        for (unsigned int i = 0; i < ATTEMPTS; i++) {
+                q = draw_name(r, p->session, name);
+                if (q < 0)
+                        return q;
+                q = handle_register(t, p, WIRE_TARGET, name, r);
+                if (q < 0)
+                        return q;
+                q = move(dirfd, t->entry.name, name, t->entry.kind);
+                if (q == 0)
+                        handle_set_name(t, name);
+                if (q != -EEXIST)
+                        break;
+        }
+        return q;
+}
+
+static int make_targeted(struct tempfile *t, struct place *p, int dirfd, const struct recipe *r)
+{
+        struct entry backup = { .session = p->session };
+        int q;
+
+        q = make_tagged(t, p, dirfd, r, MOVED_PREFIX, "", &backup.id);
+        if (q == 0) {
+                q = move_to_target(t, p, dirfd, r);
+                if (q < 0) {
+                        destroy(t, dirfd, t->entry.name);
+                        place_gone(p, &t->entry);
+                } else if (r->pidfd >= 0) {
+                        place_release(p, &t->entry);
+                }
+        }
+        if (backup.id != 0)
+                place_gone(p, &backup);
+        return q;
+}
+
+/* ---- together --------------------------------------------------------------------------------- */
+
+static int make(struct tempfile *t, struct place *p, const struct recipe *r)
+{
+        const int dirfd = place_dirfd(p);
+
+        if (dirfd < 0)
+                return dirfd;
+        if (r->random_len != 0 && r->random_len < STRONG_RANDOM)
+                return make_targeted(t, p, dirfd, r);
+        if (r->random_len != 0 || r->pidfd >= 0 || p->is_unreadable)
+                return make_reserved(t, p, dirfd, r);
+        return make_tagged(t, p, dirfd, r, r->prefix, r->suffix, NULL);
+}
+
+static int make_in(const char *dir, const struct recipe *r, struct tempfile **ret)
+{
+        _cleanup_(handle_freep) struct tempfile *t = NULL;
+        struct place *p;
+        int q;
+
+        q = place_get(dir, r->deadline_usec, &p);
+        if (q < 0)
+                return q;
+        q = handle_new(p, r, &t);
+        if (q == 0)
+                q = make(t, p, r);
+        place_put(p);
+        if (q == 0)
+                *ret = TAKE_PTR(t);
+        return q;
+}
+
+int recipe_make(const struct recipe *r, struct tempfile **ret)
+{
+        _cleanup_(freep) char *found = NULL;
+        const char *dir = r->dir;
+        int q;
+
+        if (!dir) {
+                q = tempfile_gettempdir(&found);
+                if (q < 0)
+                        return q;
+                dir = found;
+        }
+        q = make_in(dir, r, ret);
+        if (q == -ESTALE) /* the tag was used up, or the directory was replaced: found anew */
+                q = make_in(dir, r, ret);
+        return q;
+}

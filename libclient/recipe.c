@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * What a caller asks for, checked: the one place that reads struct tempfile_options, whose size
+ * says which header the caller was compiled with. The subtle thing: a caller with a newer header is
+ * served as long as it does not use what is newer, which is so when all of that is zero.
+ */
+
+#include "libclient/handle.h"
+
+#include "libclient/deadline.h"
+#include "libclient/name.h"
+#include "libclient/session.h"
+#include "libclient/util.h"
+#include "libclient/wire.h"
+
+#define OPTIONS_SIZE_FIRST sizeof(struct tempfile_options) /* of release 0.1; never changes */
+#define MODE_MAX 07777U
+#define PATTERN_X_MIN 3U
+
+static bool is_zero(const void *data, size_t size)
+{
+        const uint8_t *bytes = data;
+
+        for (size_t i = 0; i < size; i++)
+                if (bytes[i] != 0)
+                        return false;
+        return true;
+}
+
+static int copy_options(const struct tempfile_options *options, struct tempfile_options *ret)
+{
+        const size_t size = options->size;
+
+        if (size < OPTIONS_SIZE_FIRST)
+                return -EINVAL;
+        if (size > sizeof(*ret) &&
+            !is_zero((const uint8_t *) options + sizeof(*ret), size - sizeof(*ret)))
+                return -E2BIG;
+
+        memcpy(ret, options, MIN(size, sizeof(*ret)));
+        if (ret->flags & ~TEMPFILE_OWNER_PIDFD)
+                return -EINVAL;
+        if (ret->mode > MODE_MAX || ret->reserved != 0 ||
+            !is_zero(ret->reserved2, sizeof(ret->reserved2)))
+                return -EINVAL;
+        if ((ret->flags & TEMPFILE_OWNER_PIDFD) && ret->owner_pidfd < 0)
+                return -EINVAL;
+        return 0;
+}
+
+static int read_pattern(const char *pattern, struct recipe *r)
+{
+        size_t end = strlen(pattern), start;
+
+        if (end > NAME_LEN_MAX)
+                return -ENAMETOOLONG;
+        for (;; end = start) {
+                while (end > 0 && pattern[end - 1] != 'X')
+                        end--;
+                if (end == 0)
+                        return -EINVAL;
+                for (start = end; start > 0 && pattern[start - 1] == 'X';)
+                        start--;
+                if (end - start >= PATTERN_X_MIN)
+                        break;
+        }
+
+        r->prefix = pattern;
+        r->prefix_len = start;
+        r->random_len = end - start;
+        r->suffix = pattern + end;
+        return 0;
+}
+
+static int read_name(const struct tempfile_options *o, struct recipe *r)
+{
+        int q;
+
+        r->prefix = o->prefix ? o->prefix : tempfile_gettempprefix();
+        r->suffix = o->suffix ? o->suffix : "";
+        r->prefix_len = strlen(r->prefix);
+        if (o->pattern) {
+                if (o->prefix || o->suffix)
+                        return -EINVAL;
+                q = read_pattern(o->pattern, r);
+                if (q < 0)
+                        return q;
+        }
+        r->suffix_len = strlen(r->suffix);
+
+        if (memchr(r->prefix, '/', r->prefix_len) || memchr(r->suffix, '/', r->suffix_len))
+                return -EINVAL;
+        if (!o->pattern && r->prefix_len + r->suffix_len + NAME_MARK_CHARS > NAME_LEN_MAX)
+                return -ENAMETOOLONG;
+        return 0;
+}
+
+int recipe_read(const struct tempfile_options *options, uint8_t kind, struct recipe *ret)
+{
+        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct recipe r = { .kind = kind };
+        int q;
+
+        if (options) {
+                q = copy_options(options, &o);
+                if (q < 0)
+                        return q;
+        }
+        q = read_name(&o, &r);
+        if (q < 0)
+                return q;
+
+        r.dir = o.dir;
+        r.mode = o.mode != 0 ? o.mode : kind == WIRE_KIND_DIRECTORY ? 0700 : 0600;
+        r.pidfd = o.flags & TEMPFILE_OWNER_PIDFD ? o.owner_pidfd : -1;
+        r.timeout_usec =
+                o.timeout_msec != 0 ? o.timeout_msec * USEC_PER_MSEC : SESSION_TIMEOUT_USEC;
+        r.deadline_usec = deadline_in(r.timeout_usec);
+        *ret = r;
+        return 0;
+}

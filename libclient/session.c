@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * One process, one user, one conversation. Promises threads a lock, forked children a clean start,
+ * and everybody that what is said one way is said again when the daemon had to be found anew; what
+ * there is to say again is the places' business.
+ *
+ * The subtle thing: "gone" is not worth a packet of its own. It waits for the next one and may be
+ * lost: the daemon then looks for a name that is not there, once, when this process ends.
+ */
+
+#include "libclient/session.h"
+
+#include <stdatomic.h>
+#include <sys/random.h>
+
+#include "libclient/deadline.h"
+#include "libclient/util.h"
+
+#define GONE_PER_PACKET 64U
+#define GONE_MAX 65536U /* while the daemon is away; more is forgotten */
+
+/* The longest packet that says one thing made and the rest gone. */
+#define REPORT_SIZE 2048U
+static_assert(sizeof(struct wire_report) +
+                              (GONE_PER_PACKET + 1) * (sizeof(struct wire_record) + 1) + 255 <=
+                      REPORT_SIZE,
+              "one packet carries them all");
+
+/* All sessions of the process, newest first; grows only, or is left behind as a whole by a child. */
+static _Atomic(struct session *) sessions;
+
+/* ---- the process's sessions ------------------------------------------------------------------- */
+
+static int on_ready(void *userdata, uint64_t deadline_usec)
+{
+        struct session *s = userdata;
+
+        /* Who can't wait drives the connection too, and has no deadline for this. */
+        if (deadline_usec == DEADLINE_PAST)
+                deadline_usec = deadline_in(SESSION_TIMEOUT_USEC);
+        return s->hooks->say_again(s, deadline_usec);
+}
+
+/* A registration came through after its caller had been told that it did not: take it back. */
+static bool take_back(struct session *s, const struct wire_result *result)
+{
+        for (unsigned int i = 0; i < ARRAY_SIZE(s->given_up); i++) {
+                if (s->given_up[i] == 0 || s->given_up[i] != result->header.serial)
+                        continue;
+                s->given_up[i] = 0;
+                if (result->result >= 0 && result->id != 0)
+                        session_gone(s, result->id, 0);
+                return true;
+        }
+        return false;
+}
+
+static void on_answer(void *userdata, const struct wire_result *result)
+{
+        struct session *s = userdata;
+
+        if (!take_back(s, result))
+                s->hooks->answered(s, result->header.serial, result->result);
+}
+
+static const struct client_hooks client_hooks = {
+        .ready = on_ready,
+        .answer = on_answer,
+};
+
+static int session_new(const struct session_hooks *hooks, struct session **ret)
+{
+        struct session *s;
+        int r;
+
+        s = calloc(1, sizeof(*s));
+        if (!s)
+                return -ENOMEM;
+        s->pid = getpid();
+        s->euid = geteuid();
+        s->egid = getegid();
+        s->hooks = hooks;
+        r = pthread_mutex_init(&s->mutex, NULL);
+        if (r == 0)
+                r = -client_init(&s->client, NULL, &client_hooks, s);
+        if (r != 0) {
+                free(s);
+                return -r;
+        }
+        *ret = s;
+        return 0;
+}
+
+static void session_free(struct session *s)
+{
+        client_done(&s->client);
+        (void) pthread_mutex_destroy(&s->mutex);
+        free(s);
+}
+
+/*
+ * In a child: forgets the parent's. Of what they hold only the sockets are touched: the daemon need
+ * not see them open for as long as the child lives. The rest is close-on-exec and left alone.
+ */
+static struct session *leave_behind(struct session *inherited)
+{
+        struct session *head = inherited;
+
+        if (!atomic_compare_exchange_strong(&sessions, &head, NULL))
+                return head; /* another thread was faster */
+        for (struct session *s = inherited; s; s = s->next)
+                client_drop(&s->client);
+        return NULL;
+}
+
+static struct session *find_session(struct session *head)
+{
+        const uid_t euid = geteuid();
+        const gid_t egid = getegid();
+
+        for (struct session *s = head; s; s = s->next)
+                if (s->euid == euid && s->egid == egid)
+                        return s;
+        return NULL;
+}
+
+int session_get(const struct session_hooks *hooks, struct session **ret)
+{
+        struct session *head, *found, *made = NULL;
+        int r;
+
+        for (;;) {
+                head = atomic_load_explicit(&sessions, memory_order_acquire);
+                if (head && head->pid != getpid())
+                        head = leave_behind(head);
+                found = find_session(head);
+                if (found)
+                        break;
+                if (!made) {
+                        r = session_new(hooks, &made);
+                        if (r < 0)
+                                return r;
+                }
+                made->next = head;
+                if (atomic_compare_exchange_strong(&sessions, &head, made)) {
+                        found = TAKE_PTR(made);
+                        break;
+                }
+        }
+
+        if (made)
+                session_free(made);
+        *ret = found;
+        return 0;
+}
+
+void session_lock(struct session *s)
+{
+        int state;
+
+        (void) pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+        (void) pthread_mutex_lock(&s->mutex);
+        s->cancel_state = state;
+}
+
+void session_unlock(struct session *s)
+{
+        const int state = s->cancel_state;
+
+        (void) pthread_mutex_unlock(&s->mutex);
+        (void) pthread_setcancelstate(state, NULL);
+}
+
+int session_random(struct session *s, uint64_t *ret)
+{
+        ssize_t n;
+
+        if (s->random_left < sizeof(*ret)) {
+                do
+                        n = getrandom(s->random, sizeof(s->random), 0);
+                while (n < 0 && errno == EINTR);
+                if (n < 0)
+                        return -errno;
+                s->random_left = (size_t) n / sizeof(*ret) * sizeof(*ret);
+                if (s->random_left == 0)
+                        return -EIO;
+        }
+
+        s->random_left -= sizeof(*ret);
+        memcpy(ret, s->random + s->random_left, sizeof(*ret));
+        return 0;
+}
+
+/* ---- saying ----------------------------------------------------------------------------------- */
+
+/* Adds what is gone, newest first; *ret_n is how many went in. They stay queued until sent. */
+static void add_gone(const struct session *s, uint8_t *buf, size_t size, size_t *len, size_t *ret_n)
+{
+        size_t n;
+
+        for (n = 0; n < MIN(s->n_gone, (size_t) GONE_PER_PACKET); n++) {
+                const struct session_gone *g = &s->gone[s->n_gone - 1 - n];
+                const struct wire_record record = {
+                        .what = WIRE_GONE,
+                        .seq = g->seq,
+                        .tag_or_id = g->tag_or_id,
+                };
+
+                if (wire_add_record(buf, size, len, &record, NULL) < 0)
+                        break;
+        }
+        *ret_n = n;
+}
+
+static int send_report(struct session *s, const struct wire_record *made, const char *name,
+                       uint64_t deadline_usec)
+{
+        uint8_t buf[REPORT_SIZE];
+        size_t n, len = 0;
+        int r;
+
+        if (made) {
+                r = wire_add_record(buf, sizeof(buf), &len, made, name);
+                if (r < 0)
+                        return r;
+        }
+        add_gone(s, buf, sizeof(buf), &len, &n);
+        if (len == 0)
+                return 0;
+
+        (void) client_number(&s->client, buf);
+        r = client_send(&s->client, buf, len, -1, deadline_usec);
+        if (r == 0)
+                s->n_gone -= n;
+        return r;
+}
+
+int session_made(struct session *s, const struct wire_record *record, const char *name,
+                 uint64_t deadline_usec)
+{
+        int r;
+
+        /* Away: all that is held will be said again when it is back, this included. */
+        if (client_connect(&s->client, DEADLINE_PAST) < 0)
+                return 0;
+        r = send_report(s, record, name, deadline_usec);
+        return r == -ECONNRESET ? 0 : r;
+}
+
+static bool make_room(struct session *s)
+{
+        const size_t size = s->gone_size == 0 ? GONE_PER_PACKET : s->gone_size * 2;
+        struct session_gone *grown;
+
+        if (s->n_gone < s->gone_size)
+                return true;
+        if (size > GONE_MAX)
+                return false;
+        grown = realloc(s->gone, size * sizeof(*grown));
+        if (!grown)
+                return false;
+        s->gone = grown;
+        s->gone_size = size;
+        return true;
+}
+
+void session_gone(struct session *s, uint64_t tag_or_id, uint32_t seq)
+{
+        if (!make_room(s))
+                return;
+        s->gone[s->n_gone++] = (struct session_gone) { .tag_or_id = tag_or_id, .seq = seq };
+
+        if (s->n_gone % GONE_PER_PACKET == 0 && client_connect(&s->client, DEADLINE_PAST) == 0)
+                (void) send_report(s, NULL, NULL, DEADLINE_PAST); /* they stay queued */
+}
+
+void session_listen(struct session *s)
+{
+        if (client_connect(&s->client, DEADLINE_PAST) == 0)
+                client_drain(&s->client);
+}
+
+/* ---- asking ----------------------------------------------------------------------------------- */
+
+static bool registers(uint16_t opcode)
+{
+        return opcode == WIRE_RESERVE || opcode == WIRE_TRACK;
+}
+
+int session_request(struct session *s, void *packet, size_t len, int fd, uint64_t deadline_usec,
+                    uint64_t *ret_id)
+{
+        struct wire_header header;
+        struct wire_result result;
+        int r;
+
+        if (s->n_gone > 0 && client_connect(&s->client, DEADLINE_PAST) == 0)
+                (void) send_report(s, NULL, NULL, DEADLINE_PAST);
+
+        r = client_request(&s->client, packet, len, fd, WIRE_RESULT, true, deadline_usec);
+        header = wire_header_of(packet);
+        if (r == -ETIMEDOUT && registers(header.opcode))
+                s->given_up[s->n_given_up++ % ARRAY_SIZE(s->given_up)] = header.serial;
+        if (r < 0)
+                return r;
+
+        memcpy(&result, s->client.packet, sizeof(result));
+        if (ret_id && result.result >= 0)
+                *ret_id = result.id;
+        return result.result;
+}

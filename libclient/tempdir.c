@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Where temporaries are made by default: the first candidate that can really be written to, found
+ * once a process. The subtle thing: the probe must not leave anything behind either when the
+ * process is killed in the middle of it. So it is a file without a name; where the file system has
+ * none, permissions and free space are asked for instead.
+ */
+
+#include "libclient/libtempfile.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <sys/statvfs.h>
+
+#include "libclient/ownfd.h"
+#include "libclient/util.h"
+
+static _Atomic(char *) remembered;
+
+static bool seems_writable(const char *dir)
+{
+        struct statvfs st;
+
+        return faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) == 0 && statvfs(dir, &st) == 0 &&
+               !(st.f_flag & ST_RDONLY) && (st.f_blocks == 0 || st.f_bavail > 0);
+}
+
+static bool is_writable(const char *dir)
+{
+        _cleanup_(closep) int fd = -1;
+
+        fd = ownfd_above_stdio(open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+        if (fd < 0)
+                return (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL) &&
+                       seems_writable(dir);
+        return write(fd, "", 1) == 1;
+}
+
+/* As it was named, symbolic links included, but absolute. */
+static int make_absolute(const char *dir, char **ret)
+{
+        _cleanup_(freep) char *cwd = NULL;
+        char *path;
+
+        if (*dir == '/') {
+                path = strdup(dir);
+        } else {
+                cwd = getcwd(NULL, 0);
+                if (!cwd)
+                        return -errno;
+                path = malloc(strlen(cwd) + 1 + strlen(dir) + 1);
+                if (path)
+                        (void) stpcpy(stpcpy(stpcpy(path, cwd), "/"), dir);
+        }
+        if (!path)
+                return -ENOMEM;
+        *ret = path;
+        return 0;
+}
+
+static int find(char **ret)
+{
+        const char *const candidates[] = {
+                secure_getenv("TMPDIR"),
+                secure_getenv("TEMP"),
+                secure_getenv("TMP"),
+                "/tmp",
+                "/var/tmp",
+                "/usr/tmp",
+                ".",
+        };
+        _cleanup_(freep) char *path = NULL;
+        int r;
+
+        for (size_t i = 0; i < ARRAY_SIZE(candidates); i++) {
+                if (!candidates[i] || !*candidates[i])
+                        continue;
+                freep(&path);
+                path = NULL;
+                r = make_absolute(candidates[i], &path);
+                if (r == -ENOMEM)
+                        return r;
+                if (r == 0 && is_writable(path)) {
+                        *ret = TAKE_PTR(path);
+                        return 0;
+                }
+        }
+        return -ENOENT;
+}
+
+_public_ int tempfile_gettempdir(char **ret)
+{
+        char *path = atomic_load(&remembered), *found = NULL;
+        int r;
+
+        if (!ret)
+                return -EINVAL;
+        if (!path) {
+                r = find(&found);
+                if (r < 0)
+                        return r;
+                if (atomic_compare_exchange_strong(&remembered, &path, found))
+                        path = found;
+                else
+                        free(found); /* another thread was faster; path is what it found */
+        }
+        path = strdup(path);
+        if (!path)
+                return -ENOMEM;
+        *ret = path;
+        return 0;
+}
+
+_public_ const char *tempfile_gettempprefix(void)
+{
+        return "tmp";
+}

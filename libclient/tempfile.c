@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The public face of making, closing and keeping. Checks what the caller hands over; the work is
+ * done further down. Promises that a child never deletes what its parent made: every call compares
+ * the process with the one that made the handle before it touches anything that both share.
+ *
+ * The subtle thing: what could not be deleted stays held after its handle is freed. A daemon
+ * that was started anew takes what is not said again for gone.
+ */
+
+#include "libclient/libtempfile.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "libclient/deadline.h"
+#include "libclient/dial.h"
+#include "libclient/handle.h"
+#include "libclient/remover.h"
+#include "libclient/util.h"
+#include "libclient/wire.h"
+
+static int make(const struct tempfile_options *options, uint8_t kind, struct tempfile **ret)
+{
+        struct recipe recipe;
+        int r;
+
+        if (!ret)
+                return -EINVAL;
+        r = recipe_read(options, kind, &recipe);
+        if (r < 0)
+                return r;
+        return recipe_make(&recipe, ret);
+}
+
+_public_ int tempfile_named(const struct tempfile_options *options, struct tempfile **ret)
+{
+        return make(options, WIRE_KIND_FILE, ret);
+}
+
+_public_ int tempfile_directory(const struct tempfile_options *options, struct tempfile **ret)
+{
+        return make(options, WIRE_KIND_DIRECTORY, ret);
+}
+
+/* ---- without a name --------------------------------------------------------------------------- */
+
+static int open_unnamed(const char *dir, mode_t mode)
+{
+        _cleanup_(closep) int fd = -1;
+        struct stat st;
+
+        fd = ownfd_above_stdio(open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, mode & 0600));
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return -errno;
+        if ((st.st_mode & 07777) != mode && fchmod(fd, mode) < 0)
+                return -errno;
+        return TAKE_FD(fd);
+}
+
+/* How it is called for that moment is nobody's business. */
+static int make_and_unlink(const struct recipe *recipe)
+{
+        struct recipe nameless = *recipe;
+        struct tempfile *t;
+        int r, fd;
+
+        nameless.prefix = nameless.suffix = "";
+        nameless.prefix_len = nameless.suffix_len = nameless.random_len = 0;
+        r = recipe_make(&nameless, &t);
+        if (r < 0)
+                return r;
+        fd = TAKE_FD(t->fd);
+        r = tempfile_close(t);
+        if (r < 0) {
+                (void) close_fd(fd);
+                return r;
+        }
+        return fd;
+}
+
+_public_ int tempfile_unnamed(const struct tempfile_options *options)
+{
+        _cleanup_(freep) char *found = NULL;
+        struct recipe recipe;
+        int r;
+
+        r = recipe_read(options, WIRE_KIND_FILE, &recipe);
+        if (r < 0)
+                return r;
+        if (recipe.pidfd >= 0)
+                return -EINVAL;
+        if (!recipe.dir) {
+                r = tempfile_gettempdir(&found);
+                if (r < 0)
+                        return r;
+                recipe.dir = found;
+        }
+
+        r = open_unnamed(recipe.dir, recipe.mode);
+        if (r == -EOPNOTSUPP || r == -EISDIR || r == -EINVAL)
+                r = make_and_unlink(&recipe);
+        return r;
+}
+
+/* ---- what it is ------------------------------------------------------------------------------- */
+
+_public_ int tempfile_fd(const struct tempfile *t)
+{
+        return t ? t->fd : -EINVAL;
+}
+
+_public_ const char *tempfile_path(const struct tempfile *t)
+{
+        return t ? t->path : NULL;
+}
+
+/* ---- closing ---------------------------------------------------------------------------------- */
+
+/* Is what was tracked still what its name leads to? */
+static bool is_same(const struct tempfile *t, int dirfd)
+{
+        struct stat st;
+
+        return fstatat(dirfd, handle_name(t), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+               st.st_dev == t->dev && st.st_ino == t->ino;
+}
+
+static int delete (struct tempfile *t, int dirfd)
+{
+        int64_t n;
+
+        if (t->is_tracked && !is_same(t, dirfd))
+                return 0;
+        if (t->entry.kind == WIRE_KIND_DIRECTORY) {
+                n = remover_remove(dirfd, handle_name(t), REMOVER_RECURSIVE | REMOVER_SERIAL, NULL,
+                                   NULL);
+                return n < 0 ? (int) n : 0;
+        }
+        if (unlinkat(dirfd, handle_name(t), 0) < 0 && errno != ENOENT)
+                return -errno;
+        return 0;
+}
+
+/* *ret_is_held: it is still there, and its entry must stay. */
+static int end(struct tempfile *t, bool *ret_is_held)
+{
+        struct place *p;
+        int r;
+
+        *ret_is_held = false;
+        p = place_of(&t->entry);
+        if (!p)
+                return 0;
+
+        r = place_dirfd(p);
+        if (r >= 0)
+                r = delete (t, r);
+        if (r == 0)
+                place_gone(p, &t->entry);
+        *ret_is_held = r < 0;
+        place_put(p);
+        return r;
+}
+
+_public_ int tempfile_close(struct tempfile *t)
+{
+        bool is_held = false;
+        int r = 0;
+
+        if (!t)
+                return 0;
+        t->fd = close_fd(t->fd);
+        ownfd_close(&t->lock);
+        if (t->pid == getpid())
+                r = end(t, &is_held);
+        if (is_held) {
+                free(TAKE_PTR(t->path));
+                return r; /* the entry is part of *t: reachable through its place */
+        }
+        handle_free(t);
+        return r;
+}
+
+/* ---- keeping ---------------------------------------------------------------------------------- */
+
+_public_ int tempfile_keep(struct tempfile *t)
+{
+        struct place *p;
+        uint64_t deadline_usec;
+        int r = 0;
+
+        if (!t)
+                return -EINVAL;
+        if (t->pid != getpid())
+                return -EPERM;
+        p = place_of(&t->entry);
+        if (!p)
+                return -EINVAL;
+
+        deadline_usec = deadline_in(t->timeout_usec);
+        if (t->entry.kind == WIRE_KIND_DIRECTORY)
+                r = place_keep_below(p, t->path, deadline_usec);
+        if (r == 0)
+                r = place_keep(p, &t->entry, deadline_usec);
+        if (r == 0)
+                ownfd_close(&t->lock);
+        place_put(p);
+        return r;
+}
+
+/* ---- where the daemon is ---------------------------------------------------------------------- */
+
+_public_ int tempfile_socket_paths(char **ret)
+{
+        _cleanup_(freep) char *text = NULL;
+        char *buf = NULL;
+        size_t size;
+        FILE *f;
+        int len;
+
+        if (!ret)
+                return -EINVAL;
+        f = open_memstream(&text, &size);
+        if (!f)
+                return -ENOMEM;
+        for (unsigned int i = 0; (len = dial_candidate(NULL, i, NULL, 0)) >= 0; i++) {
+                buf = malloc((size_t) len + 1);
+                if (!buf)
+                        break;
+                (void) dial_candidate(NULL, i, buf, (size_t) len + 1);
+                (void) fprintf(f, "%s%s", i > 0 ? ", " : "", buf);
+                free(buf);
+        }
+        if (fclose(f) != 0 || len >= 0)
+                return -ENOMEM;
+        *ret = TAKE_PTR(text);
+        return 0;
+}

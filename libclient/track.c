@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Tracking what exists already. The place is the directory it lies in; what it is now, the daemon
+ * finds out for itself. Here it is remembered too, so that closing the handle deletes just that.
+ *
+ * The subtle thing: systemd-tmpfiles leaves alone what is locked, but a lock lives in a descriptor.
+ * The owner holds it; when that is another process, nobody here could.
+ */
+
+#include "libclient/libtempfile.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "libclient/handle.h"
+#include "libclient/target.h"
+#include "libclient/util.h"
+#include "libclient/wire.h"
+
+static uint8_t kind_of_mode(unsigned int mode)
+{
+        if (S_ISREG(mode))
+                return WIRE_KIND_FILE;
+        return S_ISDIR(mode) ? WIRE_KIND_DIRECTORY : WIRE_KIND_OTHER;
+}
+
+static int identify(struct tempfile *t, const struct target *g)
+{
+        struct statx st;
+
+        if (statx(g->dir.fd, g->name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_INO,
+                  &st) < 0)
+                return -errno;
+        if (st.stx_attributes & STATX_ATTR_MOUNT_ROOT)
+                return -EBUSY;
+        t->is_tracked = true;
+        t->dev = makedev(st.stx_dev_major, st.stx_dev_minor);
+        t->ino = st.stx_ino;
+        t->entry.kind = kind_of_mode(st.stx_mode);
+        return g->has_slash && t->entry.kind != WIRE_KIND_DIRECTORY ? -ENOTDIR : 0;
+}
+
+/* Best effort: what the lock keeps away is only what deletes by age. */
+static void lock_directory(struct tempfile *t, const struct target *g)
+{
+        int fd;
+
+        fd = ownfd_above_stdio(
+                openat(g->dir.fd, g->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+        if (fd < 0)
+                return;
+        (void) flock(fd, LOCK_SH | LOCK_NB);
+        (void) ownfd_take(fd, &t->lock);
+}
+
+static int track_in(struct place *p, const struct target *g, const struct recipe *r,
+                    struct tempfile **ret)
+{
+        _cleanup_(handle_freep) struct tempfile *t = NULL;
+        int q;
+
+        q = handle_new(p, r, &t);
+        if (q < 0)
+                return q;
+        handle_set_name(t, g->name);
+        q = identify(t, g);
+        if (q < 0)
+                return q;
+        q = handle_register(t, p, WIRE_TRACK, g->name, r);
+        if (q < 0)
+                return q;
+
+        if (r->pidfd < 0) {
+                place_hold(p, &t->entry);
+                if (t->entry.kind == WIRE_KIND_DIRECTORY)
+                        lock_directory(t, g);
+        }
+        *ret = TAKE_PTR(t);
+        return 0;
+}
+
+_public_ int tempfile_track(const char *path, const struct tempfile_options *options,
+                            struct tempfile **ret)
+{
+        _cleanup_(target_done) struct target g = { .dir = OWNFD_NONE };
+        struct recipe recipe;
+        struct place *p;
+        int r;
+
+        if (!path || !ret)
+                return -EINVAL;
+        r = recipe_read(options, WIRE_KIND_OTHER, &recipe);
+        if (r < 0)
+                return r;
+        r = target_read(path, &g);
+        if (r < 0)
+                return r;
+        r = place_get(g.dir_path, recipe.deadline_usec, &p);
+        if (r < 0)
+                return r;
+        if (p->dev == g.dir.dev && p->ino == g.dir.ino)
+                r = track_in(p, &g, &recipe, ret);
+        else
+                r = -ESTALE; /* replaced this moment */
+        place_put(p);
+        return r;
+}
