@@ -76,7 +76,9 @@ static void client_exec(const struct crash_run *run, int control)
         char report[16], socket[16], owner[16];
         sigset_t none;
 
-        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (crash_world_become_user(w) < 0)
+                _exit(126);
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL); /* after it: a change of user clears that */
         (void) sigemptyset(&none);
         (void) sigprocmask(SIG_SETMASK, &none, NULL);
         (void) fcntl(run->report_fd, F_SETFD, 0);
@@ -165,6 +167,8 @@ static bool owner_start(struct crash_run *run)
         (void) fflush(NULL);
         run->owner = fork();
         if (run->owner == 0) {
+                if (crash_world_become_user(run->world) < 0)
+                        _exit(126);
                 (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
                 for (;;)
                         (void) pause();

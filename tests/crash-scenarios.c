@@ -46,9 +46,9 @@ static bool succeeded(struct crash_client *c, const char *call, int r)
         return false;
 }
 
-static void begin(struct crash_client *c, const char *subject)
+/* The call that decides about the subject is about to be made. */
+static void begin(struct crash_client *c)
 {
-        (void) snprintf(c->report->subject, sizeof(c->report->subject), "%s", subject);
         c->report->change.progress = CRASH_BEGUN;
 }
 
@@ -194,15 +194,20 @@ static void run_hold_directory(struct crash_client *c)
                 make_copy(c, c->held[c->n_held - 1], "%s.bak");
 }
 
+/* What is at the target counts from the start. */
+static int prepare_persist(struct crash_client *c)
+{
+        (void) snprintf(c->report->subject, PATH_MAX, "%s/final", c->target_dir);
+        return 0;
+}
+
 static void persist_last(struct crash_client *c)
 {
-        char target[PATH_MAX];
         struct tempfile *t;
 
         t = unhold(c);
-        (void) snprintf(target, sizeof(target), "%s/final", c->target_dir);
-        begin(c, target);
-        end(c, "tempfile_persist", tempfile_persist(t, target, 0));
+        begin(c);
+        end(c, "tempfile_persist", tempfile_persist(t, c->report->subject, 0));
         (void) succeeded(c, "tempfile_close", tempfile_close(t));
 }
 
@@ -235,7 +240,8 @@ static void keep_last(struct crash_client *c)
         struct tempfile *t;
 
         t = unhold(c);
-        begin(c, tempfile_path(t));
+        (void) snprintf(c->report->subject, PATH_MAX, "%s", tempfile_path(t));
+        begin(c);
         end(c, "tempfile_keep", tempfile_keep(t));
         if (c->report->change.progress == CRASH_DONE)
                 (void) succeeded(c, "tempfile_close", tempfile_close(t));
@@ -331,36 +337,41 @@ static void run_pattern(struct crash_client *c)
         close_last(c);
 }
 
-static void run_owner(struct crash_client *c)
+static void make_for_owner(struct crash_client *c, const char *pattern)
 {
         struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
 
         o.flags = TEMPFILE_OWNER_PIDFD;
         o.owner_pidfd = c->owner_pidfd;
+        o.pattern = pattern;
         if (succeeded(c, "tempfile_named for another process", make_with(c, &o)))
                 make_copy(c, c->held[c->n_held - 1], "%s.bak");
 }
 
-static void subject_path(const struct crash_client *c, char path[PATH_MAX])
+static void run_owner(struct crash_client *c)
 {
-        (void) snprintf(path, PATH_MAX, "%s/chosen-name", c->tmp_dir);
+        make_for_owner(c, NULL);
+}
+
+/* As mktemp(1) does it for a script, with few random characters. */
+static void run_owner_pattern(struct crash_client *c)
+{
+        make_for_owner(c, "report-XXXXXX.txt");
 }
 
 static int prepare_track(struct crash_client *c)
 {
-        subject_path(c, c->report->subject);
+        (void) snprintf(c->report->subject, PATH_MAX, "%s/chosen-name", c->tmp_dir);
         return write_path(c->report->subject, CRASH_NEW);
 }
 
 static void run_track(struct crash_client *c)
 {
         struct tempfile *t;
-        char path[PATH_MAX];
         int r;
 
-        subject_path(c, path);
-        begin(c, path);
-        r = tempfile_track(path, NULL, &t);
+        begin(c);
+        r = tempfile_track(c->report->subject, NULL, &t);
         end(c, "tempfile_track", r);
         if (r >= 0)
                 hold(c, t);
@@ -401,10 +412,11 @@ const struct crash_scenario crash_scenarios[] = {
         { "hold", "a file that is never closed", 0, NULL, run_hold, NULL },
         { "directory", "make, files inside, close", 0, NULL, run_directory, NULL },
         { "hold-directory", "a directory that is never closed", 0, NULL, run_hold_directory, NULL },
-        { "persist", "make, write, move into place", 0, NULL, run_persist, fate_persist },
-        { "persist-over", "the same over a file that is there", CRASH_FLAG_OVER, NULL, run_persist,
+        { "persist", "make, write, move into place", 0, prepare_persist, run_persist,
           fate_persist },
-        { "persist-directory", "the same with a directory", CRASH_FLAG_DIRECTORY, NULL,
+        { "persist-over", "the same over a file that is there", CRASH_FLAG_OVER, prepare_persist,
+          run_persist, fate_persist },
+        { "persist-directory", "the same with a directory", CRASH_FLAG_DIRECTORY, prepare_persist,
           run_persist_directory, fate_persist },
         { "keep", "make, write, keep", 0, NULL, run_keep, fate_keep },
         { "keep-directory", "the same with a directory", CRASH_FLAG_DIRECTORY, NULL,
@@ -415,6 +427,8 @@ const struct crash_scenario crash_scenarios[] = {
           NULL },
         { "track", "a file that exists already", 0, prepare_track, run_track, fate_track },
         { "owner", "a file that another process owns", CRASH_FLAG_OWNER, NULL, run_owner, NULL },
+        { "owner-pattern", "the same with a name of the caller's choosing", CRASH_FLAG_OWNER, NULL,
+          run_owner_pattern, NULL },
         { "resume", "the first calls after the daemon was restarted", CRASH_FLAG_RESTART, prepare_3,
           run_resume, NULL },
         { "start", "the daemon's start with entries in its database", CRASH_FLAG_START, prepare_3,

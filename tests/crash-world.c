@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,33 @@ static int remove_tree(const char *path)
         return nftw(path, on_remove, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
+static uid_t give_to; /* nftw() has no argument for it */
+
+static int on_give(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+        return lchown(path, give_to, give_to);
+}
+
+/* The directories are the clients', foreign files included: nothing but care protects them. */
+static int give(struct crash_world *w)
+{
+        give_to = w->uid;
+        if (nftw(w->tmp_dir, on_give, 16, FTW_PHYS) != 0 ||
+            nftw(w->target_dir, on_give, 16, FTW_PHYS) != 0)
+                return -errno;
+        return 0;
+}
+
+int crash_world_become_user(const struct crash_world *w)
+{
+        if (w->uid == geteuid())
+                return 0;
+        if (setgroups(0, NULL) < 0 || setresgid(w->uid, w->uid, w->uid) < 0 ||
+            setresuid(w->uid, w->uid, w->uid) < 0)
+                return -errno;
+        return 0;
+}
+
 /* Makes the directories with their foreign files. */
 static int lay_out(struct crash_world *w)
 {
@@ -42,7 +70,7 @@ static int lay_out(struct crash_world *w)
         (void) snprintf(w->tmp_dir, PATH_MAX, "%s/tmp", w->dir);
         (void) snprintf(w->target_dir, PATH_MAX, "%s/target", w->dir);
         (void) snprintf(path, PATH_MAX, "%s/daemon", w->dir);
-        if (mkdir(w->tmp_dir, 0700) < 0 || mkdir(w->target_dir, 0700) < 0 || mkdir(path, 0700) < 0)
+        if (mkdir(w->tmp_dir, 0700) < 0 || mkdir(w->target_dir, 0700) < 0 || mkdir(path, 0711) < 0)
                 return -errno;
 
         r = crash_foreign_make(w->tmp_dir);
@@ -50,6 +78,8 @@ static int lay_out(struct crash_world *w)
                 r = crash_foreign_make(w->target_dir);
         if (r == 0)
                 r = daemon_fixture_init(&w->daemon, path);
+        if (r == 0 && w->uid != geteuid())
+                r = give(w);
         return r;
 }
 
@@ -70,7 +100,7 @@ static int populate(struct crash_world *w)
 {
         int r;
 
-        if (mkdir(w->dir, 0700) < 0)
+        if (mkdir(w->dir, 0711) < 0)
                 return -errno;
         r = lay_out(w);
         if (r == 0)
@@ -83,14 +113,18 @@ static int populate(struct crash_world *w)
         return r;
 }
 
-int crash_world_open(struct crash_world *w, bool has_daemon)
+int crash_world_open(struct crash_world *w, bool has_daemon, uid_t uid)
 {
         char dir[PATH_MAX / 4];
         const char *parent = getenv("TMPDIR") ?: "/tmp";
         int r;
 
-        *w = (struct crash_world) { .has_daemon = has_daemon, .inotify_fd = -1 };
-        w->wait_msec = SETTLE_MSEC;
+        *w = (struct crash_world) {
+                .has_daemon = has_daemon,
+                .uid = uid,
+                .inotify_fd = -1,
+                .wait_msec = SETTLE_MSEC,
+        };
 
         if (snprintf(dir, sizeof(dir), "%s/crashpoint-XXXXXX", parent) >= (int) sizeof(dir))
                 return -ENAMETOOLONG;
@@ -153,6 +187,8 @@ int crash_world_prepare(struct crash_world *w, const struct crash_scenario *s)
         if (r == 0 && (s->flags & CRASH_FLAG_OVER)) {
                 (void) snprintf(path, PATH_MAX, "%.*s/final", PATH_MAX - 8, w->target_dir);
                 r = crash_file_make(path, CRASH_OLD);
+                if (r == 0 && w->uid != geteuid() && chown(path, w->uid, w->uid) < 0)
+                        r = -errno;
         }
         if (r == 0 && w->has_daemon && w->daemon.pid == 0)
                 r = crash_world_start_daemon(w);

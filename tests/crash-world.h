@@ -21,6 +21,7 @@ struct crash_world {
         char tmp_dir[PATH_MAX];
         char target_dir[PATH_MAX];
         bool has_daemon; /* the self-test does without */
+        uid_t uid;       /* who the clients are; as root it may be another user */
         struct daemon_fixture daemon;
         struct tempfile_admin *admin;
         int inotify_fd;
@@ -29,7 +30,10 @@ struct crash_world {
 };
 
 /* Makes the place and starts the daemon. Negative errno; w->problem says more. */
-int crash_world_open(struct crash_world *w, bool has_daemon);
+int crash_world_open(struct crash_world *w, bool has_daemon, uid_t uid);
+
+/* In a child process: becomes the clients' user. Negative errno. */
+int crash_world_become_user(const struct crash_world *w);
 
 /* Kills the daemon and removes everything. */
 void crash_world_close(struct crash_world *w);

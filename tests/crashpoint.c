@@ -14,6 +14,7 @@
 
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,9 +36,13 @@ struct options {
         uint64_t point;       /* 0: all */
         unsigned int every;   /* 0: as it fits */
         unsigned int seed;
+        uid_t uid;
         bool is_list;
         bool is_verbose;
 };
+
+/* Asked to end: the directory and the daemon are to be cleared away first. */
+static volatile sig_atomic_t is_interrupted;
 
 static const char *const victims[CRASH_VICTIMS] = { "client", "daemon", "both" };
 
@@ -52,6 +57,7 @@ static const char help[] =
         "  --point N         its N-th stop only\n"
         "  --every N         every N-th point only\n"
         "  --seed N          which ones these are\n"
+        "  --uid N           as root: the clients are this user's\n"
         "  --verbose         tell every stop\n"
         "\n"
         "The daemon is $TEMPFILED. $TEMPFILED_TEST_FULL: every point of it.\n";
@@ -76,7 +82,7 @@ static bool parse_option(struct options *o, int opt)
 {
         uint64_t n = 0;
 
-        if (strchr("tpes", opt) && !parse_number(optarg, &n))
+        if (strchr("tpesu", opt) && !parse_number(optarg, &n))
                 return false;
         switch (opt) {
         case 'l':
@@ -103,6 +109,9 @@ static bool parse_option(struct options *o, int opt)
         case 's':
                 o->seed = (unsigned int) n;
                 return true;
+        case 'u':
+                o->uid = (uid_t) n;
+                return geteuid() == 0;
         default:
                 return false;
         }
@@ -118,6 +127,7 @@ static bool parse(int argc, char *argv[], struct options *o)
                 { "point", required_argument, NULL, 'p' },
                 { "every", required_argument, NULL, 'e' },
                 { "seed", required_argument, NULL, 's' },
+                { "uid", required_argument, NULL, 'u' },
                 { "verbose", no_argument, NULL, 'V' },
                 { "help", no_argument, NULL, 'h' },
                 { NULL, 0, NULL, 0 },
@@ -143,6 +153,20 @@ static void list_scenarios(void)
                 printf("%-18s %s\n", s->name, s->about);
 }
 
+static void on_signal(int sig)
+{
+        is_interrupted = 1;
+}
+
+static void catch_signals(void)
+{
+        struct sigaction sa = { .sa_handler = on_signal };
+
+        (void) sigaction(SIGINT, &sa, NULL);
+        (void) sigaction(SIGTERM, &sa, NULL);
+        (void) sigaction(SIGHUP, &sa, NULL);
+}
+
 /* ---- a group: one scenario with one victim ---- */
 
 struct group {
@@ -164,6 +188,8 @@ static void tell_command(const struct group *g)
         printf("# repeat: TEMPFILED=%s %s --scenario %s --victim %s",
                getenv("TEMPFILED") ?: "tempfiled", g->options->program, run->scenario->name,
                victims[run->victim]);
+        if (run->world->uid != geteuid())
+                printf(" --uid %u", run->world->uid);
         if (run->point > 0)
                 printf(" --thread %u --point %" PRIu64, run->thread, run->point);
         printf("\n");
@@ -204,6 +230,11 @@ static void tell_failure(struct group *g)
                 printf("# %s\n", run->world->problem);
 }
 
+static bool is_given_up(const struct group *g)
+{
+        return is_interrupted || g->failures >= FAILURES_MAX;
+}
+
 /* One point. True: it was reached. */
 static bool try_point(struct group *g, unsigned int thread, uint64_t point)
 {
@@ -238,8 +269,7 @@ static void count_points(struct group *g)
 
 static void try_thread(struct group *g, unsigned int thread)
 {
-        for (uint64_t k = 1 + g->options->seed % g->every; g->failures < FAILURES_MAX;
-             k += g->every) {
+        for (uint64_t k = 1 + g->options->seed % g->every; !is_given_up(g); k += g->every) {
                 bool is_reached = try_point(g, thread, k);
 
                 if (!is_reached && k >= g->counted[thread - 1])
@@ -257,7 +287,7 @@ static void try_all(struct group *g)
                 return;
         }
         count_points(g);
-        for (unsigned int t = 1; t <= g->n_threads && g->failures < FAILURES_MAX; t++)
+        for (unsigned int t = 1; t <= g->n_threads && !is_given_up(g); t++)
                 if (o->thread == 0 || o->thread == t)
                         try_thread(g, t);
         if (!crash_world_is_database_sound(g->run.world))
@@ -321,14 +351,15 @@ static unsigned int run_groups(const struct options *o, int signal_fd, bool is_s
         unsigned int failures = 0;
         struct crash_world w;
 
-        if (crash_world_open(&w, !is_selftest) < 0) {
+        if (crash_world_open(&w, !is_selftest, o->uid) < 0) {
                 printf("Bail out! %s\n", w.problem);
                 crash_world_close(&w);
                 exit(EXIT_FAILURE);
         }
         for (const struct crash_scenario *s = crash_scenarios; s->name; s++)
                 for (int v = 0; v < CRASH_VICTIMS; v++)
-                        if (is_wanted(o, s, v) && !(s->flags & CRASH_FLAG_FAULTY) == !is_selftest)
+                        if (!is_interrupted && is_wanted(o, s, v) &&
+                            !(s->flags & CRASH_FLAG_FAULTY) == !is_selftest)
                                 failures += !run_group(o, &w, signal_fd, s, v, ++*number);
         crash_world_close(&w);
         return failures;
@@ -346,7 +377,7 @@ static unsigned int count_groups(const struct options *o, bool is_selftest)
 
 int main(int argc, char *argv[])
 {
-        struct options o = { .program = argv[0], .victim = -1 };
+        struct options o = { .program = argv[0], .victim = -1, .uid = geteuid() };
         unsigned int number = 0, failures = 0, faulty, plain;
         int signal_fd;
 
@@ -359,6 +390,7 @@ int main(int argc, char *argv[])
                 return EXIT_SUCCESS;
         }
 
+        catch_signals();
         signal_fd = trace_setup();
         if (signal_fd < 0) {
                 printf("Bail out! signalfd\n");
@@ -371,5 +403,7 @@ int main(int argc, char *argv[])
                 failures += run_groups(&o, signal_fd, true, &number);
         if (plain > 0)
                 failures += run_groups(&o, signal_fd, false, &number);
-        return failures > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        if (is_interrupted)
+                printf("Bail out! Interrupted.\n");
+        return failures > 0 || is_interrupted ? EXIT_FAILURE : EXIT_SUCCESS;
 }
