@@ -295,11 +295,16 @@ static int prepare_99(struct crash_client *c)
         return prepare_held(c, 99);
 }
 
-static int prepare_3(struct crash_client *c)
+/* One of each kind: what the daemon has to find again. */
+static int prepare_mixed(struct crash_client *c)
 {
+        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
         int r;
 
-        r = make_directory(c);
+        o.pattern = "held-XXXXXX";
+        r = make_with(c, &o);
+        if (r == 0)
+                r = make_directory(c);
         return r < 0 ? r : prepare_held(c, 3);
 }
 
@@ -429,10 +434,10 @@ const struct crash_scenario crash_scenarios[] = {
         { "owner", "a file that another process owns", CRASH_FLAG_OWNER, NULL, run_owner, NULL },
         { "owner-pattern", "the same with a name of the caller's choosing", CRASH_FLAG_OWNER, NULL,
           run_owner_pattern, NULL },
-        { "resume", "the first calls after the daemon was restarted", CRASH_FLAG_RESTART, prepare_3,
-          run_resume, NULL },
-        { "start", "the daemon's start with entries in its database", CRASH_FLAG_START, prepare_3,
-          run_under_tag, NULL },
+        { "resume", "the first calls after the daemon was restarted", CRASH_FLAG_RESTART,
+          prepare_mixed, run_resume, NULL },
+        { "start", "the daemon's start with entries in its database", CRASH_FLAG_START,
+          prepare_mixed, run_under_tag, NULL },
         { "leak", "self-test: a client that leaks", CRASH_FLAG_FAULTY, NULL, run_leak, NULL },
         { "meddle", "self-test: a foreign file vanishes", CRASH_FLAG_FAULTY, NULL, run_meddle,
           NULL },
