@@ -93,15 +93,15 @@ int ctl_error_no_daemon(void);
 /* What a negative errno from the library or the daemon means, in words. */
 const char *ctl_strerror(int error);
 
-/* Connects. 0, or CTL_FAILED after having said why not. */
-int ctl_connect(struct tempfile_admin **ret);
+/* Connects; @timeout_msec: for each call, 0: 5000. CTL_OK, or CTL_FAILED after having said why. */
+int ctl_connect(uint32_t timeout_msec, struct tempfile_admin **ret);
 
 static inline void ctl_disconnectp(struct tempfile_admin **a)
 {
         tempfile_admin_close(*a);
 }
 
-/* Prints "       Label: value", the value escaped. */
+/* Prints "      Label: value", the value escaped. */
 void ctl_print_field(const char *label, const char *value);
 void ctl_print_number(const char *label, uint64_t value);
 

@@ -137,7 +137,7 @@ int ctl_list(struct ctl *c)
         _cleanup_(ctl_disconnectp) struct tempfile_admin *a = NULL;
         int r;
 
-        r = ctl_connect(&a);
+        r = ctl_connect(0, &a);
         if (r != CTL_OK)
                 return r;
         return c->is_json ? list_as_json(c, a) : list_as_table(c, a);

@@ -76,11 +76,11 @@ const char *ctl_strerror(int error)
         }
 }
 
-int ctl_connect(struct tempfile_admin **ret)
+int ctl_connect(uint32_t timeout_msec, struct tempfile_admin **ret)
 {
         int r;
 
-        r = tempfile_admin_open(NULL, 0, ret);
+        r = tempfile_admin_open(NULL, timeout_msec, ret);
         if (r == -ECONNREFUSED)
                 return ctl_error_no_daemon();
         if (r == -EACCES)
@@ -94,12 +94,12 @@ void ctl_print_field(const char *label, const char *value)
 {
         _cleanup_(freep) char *escaped = text_escape(value);
 
-        printf("%12s: %s\n", label, escaped ? escaped : "?");
+        printf("%11s: %s\n", label, escaped ? escaped : "?");
 }
 
 void ctl_print_number(const char *label, uint64_t value)
 {
-        printf("%12s: %" PRIu64 "\n", label, value);
+        printf("%11s: %" PRIu64 "\n", label, value);
 }
 
 /* As after `| head`: it had what it wanted. */

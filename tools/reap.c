@@ -15,6 +15,8 @@
 #include "tools/entry.h"
 #include "tools/select.h"
 
+#define REAP_TIMEOUT_MSEC (10U * 60U * 1000U) /* the answer comes when all is deleted */
+
 static int tell_failure(const char *argument, int error)
 {
         switch (error) {
@@ -105,7 +107,7 @@ int ctl_reap(struct ctl *c)
         r = check_arguments(c);
         if (r != CTL_OK)
                 return r;
-        r = ctl_connect(&a);
+        r = ctl_connect(REAP_TIMEOUT_MSEC, &a);
         if (r != CTL_OK)
                 return r;
         r = c->is_all ? reap_all(a, &count) : reap_wanted(c, a, &count);

@@ -139,7 +139,7 @@ int ctl_show(struct ctl *c)
         is_found = calloc((size_t) c->n_args, sizeof(*is_found));
         if (!is_found)
                 return ctl_error("%s", ctl_strerror(-ENOMEM));
-        r = ctl_connect(&a);
+        r = ctl_connect(0, &a);
         if (r != CTL_OK)
                 return r;
         s.wanted = wanted->items;

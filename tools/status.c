@@ -88,7 +88,7 @@ int ctl_status(struct ctl *c)
         struct tempfile_status s = { .size = sizeof(s) };
         int r;
 
-        r = ctl_connect(&a);
+        r = ctl_connect(0, &a);
         if (r != CTL_OK)
                 return r;
         r = tempfile_admin_status(a, &s);
