@@ -125,6 +125,32 @@ void name_encode(uint64_t value, char *buf, size_t len)
         }
 }
 
+static int digit_of(char c)
+{
+        if (c >= '0' && c <= '9')
+                return c - '0';
+        if (c >= 'A' && c <= 'Z')
+                return c - 'A' + 10;
+        if (c >= 'a' && c <= 'z')
+                return c - 'a' + 36;
+        return -1;
+}
+
+bool name_decode(const char *text, size_t len, uint64_t *ret)
+{
+        uint64_t value = 0;
+        int digit;
+
+        for (size_t i = 0; i < len; i++) {
+                digit = digit_of(text[i]);
+                if (digit < 0 || __builtin_mul_overflow(value, (uint64_t) BASE, &value) ||
+                    __builtin_add_overflow(value, (uint64_t) digit, &value))
+                        return false;
+        }
+        *ret = value;
+        return true;
+}
+
 void name_of_tag(uint64_t tag, char buf[NAME_TAG_CHARS + 1])
 {
         name_encode(tag, buf, NAME_TAG_CHARS);

@@ -31,6 +31,9 @@ uint64_t name_hash(const uint8_t key[NAME_KEY_SIZE], const void *data, size_t le
 /* Writes @len characters of [0-9A-Za-z] that spell @value, most significant first, no NUL. */
 void name_encode(uint64_t value, char *buf, size_t len);
 
+/* The reverse. False when a character is none of these or the number needs more than 64 bits. */
+bool name_decode(const char *text, size_t len, uint64_t *ret);
+
 /* Spells the tag as it stands in names; @buf receives a NUL too. */
 void name_of_tag(uint64_t tag, char buf[NAME_TAG_CHARS + 1]);
 

@@ -110,6 +110,53 @@ START_TEST(numbers_are_spelled_most_significant_digit_first)
 }
 END_TEST
 
+START_TEST(what_was_spelled_is_read_back)
+{
+        static const uint64_t values[] = { 0, 1, 61, 62, TAG, SELF_OVERLAPPING_TAG, UINT64_MAX };
+        char buf[NAME_TAG_CHARS + 1];
+        uint64_t value;
+
+        for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+                name_of_tag(values[i], buf);
+                ck_assert(name_decode(buf, NAME_TAG_CHARS, &value));
+                ck_assert_uint_eq(value, values[i]);
+        }
+        for (uint64_t digit = 0; digit < 62; digit++) {
+                name_encode(digit, buf, 1);
+                ck_assert(name_decode(buf, 1, &value));
+                ck_assert_uint_eq(value, digit);
+        }
+}
+END_TEST
+
+START_TEST(only_digits_are_read)
+{
+        unsigned int count = 0;
+        uint64_t value = 99;
+
+        for (unsigned int byte = 0; byte < 256; byte++) {
+                const char text[] = { '1', (char) byte };
+
+                if (name_decode(text, sizeof(text), &value))
+                        count++;
+        }
+        ck_assert_uint_eq(count, 62);
+}
+END_TEST
+
+START_TEST(numbers_beyond_64_bits_are_not_read)
+{
+        uint64_t value = 99;
+
+        ck_assert(!name_decode("LygHa16AHYG", NAME_TAG_CHARS, &value)); /* 2^64 */
+        ck_assert(!name_decode("zzzzzzzzzzz", NAME_TAG_CHARS, &value));
+        ck_assert(!name_decode("100000000000", NAME_TAG_CHARS + 1, &value));
+        ck_assert_uint_eq(value, 99);
+        ck_assert(name_decode("0LygHa16AHYF", NAME_TAG_CHARS + 1, &value));
+        ck_assert_uint_eq(value, UINT64_MAX);
+}
+END_TEST
+
 START_TEST(tags_have_eleven_digits)
 {
         char buf[NAME_TAG_CHARS + 1];
@@ -461,6 +508,9 @@ static Suite *name_suite(void)
         tcase_add_test(spelling, hash_reads_unaligned_bytes);
         tcase_add_test(spelling, digits_rise_from_numbers_over_capitals_to_small_letters);
         tcase_add_test(spelling, numbers_are_spelled_most_significant_digit_first);
+        tcase_add_test(spelling, what_was_spelled_is_read_back);
+        tcase_add_test(spelling, only_digits_are_read);
+        tcase_add_test(spelling, numbers_beyond_64_bits_are_not_read);
         tcase_add_test(spelling, tags_have_eleven_digits);
         tcase_add_test(spelling, spelling_never_changes);
         tcase_add_test(spelling, only_29_bits_of_the_random_value_count);
