@@ -86,7 +86,7 @@ int handle_register(struct tempfile *t, struct place *p, uint16_t opcode, const 
                           r->deadline_usec, &t->entry.id);
         if (q == -ENOENT && opcode == WIRE_RESERVE) {
                 place_retire(p); /* the daemon does not know its tag */
-                return -ESTALE;
+                return -EAGAIN;
         }
         return MIN(q, 0);
 }

@@ -61,7 +61,7 @@ void handle_set_name(struct tempfile *t, const char *name);
 
 /*
  * Asks the daemon for RESERVE, TRACK or TARGET of @name in the place, for the recipe's owner, and
- * keeps the id. Returns 0 or the failure; -ESTALE: the place is to be found anew.
+ * keeps the id. Returns 0 or the failure; -EAGAIN: the place is to be found anew.
  */
 int handle_register(struct tempfile *t, struct place *p, uint16_t opcode, const char *name,
                     const struct recipe *r);

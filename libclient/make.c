@@ -140,11 +140,13 @@ static int draw_name(const struct recipe *r, struct session *s, char name[NAME_L
 /* A directory that can't be swept must not lose the message: there the name is reserved as well. */
 static int back_up(struct tempfile *t, struct place *p, const struct recipe *r, uint64_t *ret_id)
 {
+        struct recipe own = *r;
         int q;
 
         if (!p->is_unreadable)
                 return 0;
-        q = handle_register(t, p, WIRE_RESERVE, t->entry.name, r);
+        own.pidfd = -1;
+        q = handle_register(t, p, WIRE_RESERVE, t->entry.name, &own);
         *ret_id = t->entry.id;
         t->entry.id = 0;
         return q;
@@ -190,6 +192,8 @@ static int make_reserved(struct tempfile *t, struct place *p, int dirfd, const s
                         handle_set_name(t, name);
                         if (r->pidfd < 0)
                                 place_hold(p, &t->entry);
+                        else
+                                place_settled(p, &t->entry);
                         return 0;
                 }
                 place_gone(p, &t->entry);
@@ -253,7 +257,7 @@ static int make_targeted(struct tempfile *t, struct place *p, int dirfd, const s
                         destroy(t, dirfd, t->entry.name);
                         place_gone(p, &t->entry);
                 } else if (r->pidfd >= 0) {
-                        place_release(p, &t->entry);
+                        place_settled(p, &t->entry);
                 }
         }
         if (backup.id != 0)
@@ -307,7 +311,7 @@ int recipe_make(const struct recipe *r, struct tempfile **ret)
                 dir = found;
         }
         q = make_in(dir, r, ret);
-        if (q == -ESTALE) /* the tag was used up, or the directory was replaced: found anew */
+        if (q == -EAGAIN) /* the tag is used up, or not known any more: another is drawn */
                 q = make_in(dir, r, ret);
-        return q;
+        return q == -EAGAIN ? -ESTALE : q;
 }

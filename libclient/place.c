@@ -470,7 +470,7 @@ static int make(struct place *p, struct entry *e, const char *prefix, const char
 
         if (e->seq == 0 && p->last_seq == UINT32_MAX) {
                 p->is_dead = true;
-                return -ESTALE;
+                return -EAGAIN;
         }
         r = session_random(p->session, &random);
         if (r < 0)
@@ -507,17 +507,28 @@ void place_hold(struct place *p, struct entry *e)
         session_unlock(p->session);
 }
 
-static void end_entry(struct place *p, struct entry *e, bool is_said)
+static void say_gone(struct place *p, struct entry *e)
+{
+        if (e->seq != 0)
+                session_gone(p->session, p->tag, e->seq);
+        else if (e->id != 0)
+                session_gone(p->session, e->id, 0);
+}
+
+static void say_settled(struct place *p, struct entry *e)
+{
+        session_settled(p->session, e->id);
+}
+
+/* Saying it may find the daemon anew, upon which idle places go: this one is pinned meanwhile. */
+static void end_entry(struct place *p, struct entry *e, void (*say)(struct place *, struct entry *))
 {
         struct session *s = p->session;
 
         session_lock(s);
-        p->pins++; /* saying it may find the daemon anew, upon which idle places go */
+        p->pins++;
         let_go(e);
-        if (is_said && e->seq != 0)
-                session_gone(s, p->tag, e->seq);
-        else if (is_said && e->id != 0)
-                session_gone(s, e->id, 0);
+        say(p, e);
         p->pins--;
         forget_if_idle(p);
         session_unlock(s);
@@ -525,12 +536,12 @@ static void end_entry(struct place *p, struct entry *e, bool is_said)
 
 void place_gone(struct place *p, struct entry *e)
 {
-        end_entry(p, e, true);
+        end_entry(p, e, say_gone);
 }
 
-void place_release(struct place *p, struct entry *e)
+void place_settled(struct place *p, struct entry *e)
 {
-        end_entry(p, e, false);
+        end_entry(p, e, say_settled);
 }
 
 int place_request(struct place *p, void *packet, size_t len, int fd, uint64_t deadline_usec,
@@ -554,6 +565,8 @@ static int keep(struct place *p, struct entry *e, uint64_t deadline_usec)
 
         p->pins++;
         r = session_request(p->session, &change, sizeof(change), -1, deadline_usec, NULL);
+        if (r == -ENOENT) /* a name under a tag could still be swept; else nothing refers to it */
+                r = e->seq != 0 ? -ESTALE : 0;
         if (r >= 0)
                 let_go(e);
         p->pins--;

@@ -74,7 +74,7 @@ int place_dirfd(struct place *p);
 
 /*
  * Draws a name for @e, with a number when it has none yet, holds it, and says that it is about to
- * be made. Returns 0; -ENAMETOOLONG; -ETIMEDOUT; -ESTALE: the tag is used up, get the place anew.
+ * be made. Returns 0; -ENAMETOOLONG; -ETIMEDOUT; -EAGAIN: the tag is used up, get the place anew.
  */
 int place_make(struct place *p, struct entry *e, const char *prefix, const char *suffix,
                uint64_t deadline_usec);
@@ -85,8 +85,8 @@ void place_hold(struct place *p, struct entry *e);
 /* The entry is not there any more, or not ours: it is held no longer, and the daemon will hear it. */
 void place_gone(struct place *p, struct entry *e);
 
-/* It is held no longer; the daemon knows already, or need not. */
-void place_release(struct place *p, struct entry *e);
+/* It exists, and is another owner's: held no longer, which the daemon hears at once. */
+void place_settled(struct place *p, struct entry *e);
 
 /* Asks in the place's session: session_request() with the lock taken. */
 int place_request(struct place *p, void *packet, size_t len, int fd, uint64_t deadline_usec,

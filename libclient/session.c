@@ -202,7 +202,7 @@ static void add_gone(const struct session *s, uint8_t *buf, size_t size, size_t 
         for (n = 0; n < MIN(s->n_gone, (size_t) GONE_PER_PACKET); n++) {
                 const struct session_gone *g = &s->gone[s->n_gone - 1 - n];
                 const struct wire_record record = {
-                        .what = WIRE_GONE,
+                        .what = g->what,
                         .seq = g->seq,
                         .tag_or_id = g->tag_or_id,
                 };
@@ -265,14 +265,29 @@ static bool make_room(struct session *s)
         return true;
 }
 
+static void flush_gone(struct session *s)
+{
+        if (s->n_gone > 0 && client_connect(&s->client, DEADLINE_PAST) == 0)
+                (void) send_report(s, NULL, NULL, DEADLINE_PAST); /* else they stay queued */
+}
+
+static void queue_gone(struct session *s, const struct session_gone *gone)
+{
+        if (make_room(s))
+                s->gone[s->n_gone++] = *gone;
+}
+
 void session_gone(struct session *s, uint64_t tag_or_id, uint32_t seq)
 {
-        if (!make_room(s))
-                return;
-        s->gone[s->n_gone++] = (struct session_gone) { .tag_or_id = tag_or_id, .seq = seq };
+        queue_gone(s, &(struct session_gone) { tag_or_id, seq, WIRE_GONE });
+        if (s->n_gone % GONE_PER_PACKET == 0)
+                flush_gone(s);
+}
 
-        if (s->n_gone % GONE_PER_PACKET == 0 && client_connect(&s->client, DEADLINE_PAST) == 0)
-                (void) send_report(s, NULL, NULL, DEADLINE_PAST); /* they stay queued */
+void session_settled(struct session *s, uint64_t id)
+{
+        queue_gone(s, &(struct session_gone) { id, 0, WIRE_SETTLED });
+        flush_gone(s);
 }
 
 void session_listen(struct session *s)
@@ -295,9 +310,7 @@ int session_request(struct session *s, void *packet, size_t len, int fd, uint64_
         struct wire_result result;
         int r;
 
-        if (s->n_gone > 0 && client_connect(&s->client, DEADLINE_PAST) == 0)
-                (void) send_report(s, NULL, NULL, DEADLINE_PAST);
-
+        flush_gone(s);
         r = client_request(&s->client, packet, len, fd, WIRE_RESULT, true, deadline_usec);
         header = wire_header_of(packet);
         if (r == -ETIMEDOUT && registers(header.opcode))

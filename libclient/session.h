@@ -34,6 +34,7 @@ struct session_hooks {
 struct session_gone {
         uint64_t tag_or_id;
         uint32_t seq;
+        uint8_t what; /* enum wire_what, but made */
 };
 
 struct session {
@@ -80,6 +81,9 @@ void session_listen(struct session *s);
 
 /* Says that something is gone, sooner or later. [locked] */
 void session_gone(struct session *s, uint64_t tag_or_id, uint32_t seq);
+
+/* Says that what was registered for another owner exists: at once, if that can be. [locked] */
+void session_settled(struct session *s, uint64_t id);
 
 /*
  * Asks, and returns what the RESULT says: 0 or more, or a negative errno; or why there is none, as
