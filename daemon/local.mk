@@ -17,6 +17,8 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/pool.h \
 	%D%/reaper.c \
 	%D%/reaper.h \
+	%D%/reaping.c \
+	%D%/register.c \
 	%D%/registry-internal.h \
 	%D%/registry.c \
 	%D%/registry.h \

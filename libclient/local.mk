@@ -15,6 +15,7 @@ noinst_LTLIBRARIES += %D%/libground.la
 # tempfilectl runs from the build tree without libtool's wrapper script around it.
 noinst_LTLIBRARIES += %D%/libtempfile-core.la
 %C%_libtempfile_core_la_SOURCES = \
+	%D%/admin.c \
 	%D%/client.c \
 	%D%/client.h \
 	%D%/deadline.c \
@@ -28,13 +29,17 @@ noinst_LTLIBRARIES += %D%/libtempfile-core.la
 	%D%/make.c \
 	%D%/ownfd.c \
 	%D%/ownfd.h \
+	%D%/persist.c \
 	%D%/place.c \
 	%D%/place.h \
 	%D%/recipe.c \
 	%D%/session.c \
 	%D%/session.h \
+	%D%/target.c \
+	%D%/target.h \
 	%D%/tempdir.c \
-	%D%/tempfile.c
+	%D%/tempfile.c \
+	%D%/track.c
 %C%_libtempfile_core_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
 
 include_HEADERS += \

@@ -24,12 +24,18 @@ check_LTLIBRARIES = %D%/libtestutil.la
 %C%_libtestutil_la_SOURCES = \
 	%D%/daemon-fixture.c \
 	%D%/daemon-fixture.h \
+	%D%/fake-daemon.c \
+	%D%/fake-daemon.h \
 	%D%/wire-samples.c \
 	%D%/wire-samples.h
 
 if HAVE_CHECK
 check_programs = \
+	%D%/test-ancestor \
+	%D%/test-client \
 	%D%/test-name \
+	%D%/test-table \
+	%D%/test-text \
 	%D%/test-wire-lists \
 	%D%/test-wire
 check_PROGRAMS += $(check_programs)
@@ -38,9 +44,25 @@ TESTS += $(check_programs)
 check_cppflags = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS) $(SQLITE_CFLAGS) $(CHECK_CFLAGS)
 check_ldadd = %D%/libtestutil.la daemon/libtempfiled.la libclient/libtempfile-core.la libclient/libground.la $(SYSTEMD_LIBS) $(SQLITE_LIBS) $(CHECK_LIBS)
 
+%C%_test_ancestor_SOURCES = %D%/test-ancestor.c
+%C%_test_ancestor_CPPFLAGS = $(check_cppflags)
+%C%_test_ancestor_LDADD = tools/libtempfilectl.la $(check_ldadd)
+
+%C%_test_client_SOURCES = %D%/test-client.c
+%C%_test_client_CPPFLAGS = $(check_cppflags)
+%C%_test_client_LDADD = $(check_ldadd)
+
 %C%_test_name_SOURCES = %D%/test-name.c
 %C%_test_name_CPPFLAGS = $(check_cppflags)
 %C%_test_name_LDADD = $(check_ldadd)
+
+%C%_test_table_SOURCES = %D%/test-table.c
+%C%_test_table_CPPFLAGS = $(check_cppflags)
+%C%_test_table_LDADD = tools/libtempfilectl.la $(check_ldadd)
+
+%C%_test_text_SOURCES = %D%/test-text.c
+%C%_test_text_CPPFLAGS = $(check_cppflags)
+%C%_test_text_LDADD = tools/libtempfilectl.la $(check_ldadd)
 
 %C%_test_wire_lists_SOURCES = %D%/test-wire-lists.c
 %C%_test_wire_lists_CPPFLAGS = $(check_cppflags)
@@ -81,8 +103,10 @@ check_PROGRAMS += %D%/crashpoint
 TESTS += %D%/crashpoint
 
 dist_check_SCRIPTS = \
+	%D%/test-ctl.sh \
 	%D%/test-programs.sh
 TESTS += $(dist_check_SCRIPTS)
 
 EXTRA_DIST += %D%/corpus
+EXTRA_DIST += %D%/demo.sh
 EXTRA_DIST += %D%/shell-fixture.sh
