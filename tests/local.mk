@@ -41,8 +41,12 @@ check_programs = \
 check_PROGRAMS += $(check_programs)
 TESTS += $(check_programs)
 
-check_cppflags = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS) $(SQLITE_CFLAGS) $(CHECK_CFLAGS)
-check_ldadd = %D%/libtestutil.la daemon/libtempfiled.la libclient/libtempfile-core.la libclient/libground.la $(SYSTEMD_LIBS) $(SQLITE_LIBS) $(CHECK_LIBS)
+check_cppflags = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+check_ldadd = \
+	%D%/libtestutil.la \
+	libclient/libtempfile-core.la \
+	libclient/libground.la \
+	$(CHECK_LIBS)
 
 %C%_test_ancestor_SOURCES = %D%/test-ancestor.c
 %C%_test_ancestor_CPPFLAGS = $(check_cppflags)
