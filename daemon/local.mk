@@ -3,6 +3,8 @@
 
 noinst_LTLIBRARIES += %D%/libtempfiled.la
 %C%_libtempfiled_la_SOURCES = \
+	%D%/conn.c \
+	%D%/conn.h \
 	%D%/cred.c \
 	%D%/cred.h \
 	%D%/identity.c \
@@ -22,10 +24,17 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/registry-internal.h \
 	%D%/registry.c \
 	%D%/registry.h \
+	%D%/server.c \
+	%D%/server.h \
 	%D%/store-sql.h \
 	%D%/store.c \
 	%D%/store.h \
 	%D%/sync.c \
 	%D%/sync.h
 %C%_libtempfiled_la_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS) $(SQLITE_CFLAGS)
-%C%_libtempfiled_la_LIBADD = $(SYSTEMD_LIBS) $(SQLITE_LIBS)
+%C%_libtempfiled_la_LIBADD = libclient/libground.la $(SYSTEMD_LIBS) $(SQLITE_LIBS)
+
+sbin_PROGRAMS += %D%/tempfiled
+%C%_tempfiled_SOURCES = %D%/main.c
+%C%_tempfiled_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS)
+%C%_tempfiled_LDADD = %D%/libtempfiled.la

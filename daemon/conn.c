@@ -1,0 +1,567 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Owns one connection. Who is at the other end is asked of the socket alone. A packet whose sender
+ * is not the process that connected (an inherited descriptor) is dropped, and nothing else: the
+ * one that connected is not to suffer for its children. Descriptors that come with a packet are
+ * never closed here: closing one can hang for ever.
+ *
+ * The socket is watched edge-triggered: the event only says that there is something to read, and
+ * the turn reads it.
+ */
+
+#include "daemon/conn.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+
+#include "daemon/log.h"
+#include "daemon/owner.h"
+#include "libclient/util.h"
+
+#define OUT_MAX 64U       /* answers that wait for a client that does not read */
+#define REQUESTS_MAX 256U /* questions of one client under way */
+#define LIST_SCAN 512U    /* rows looked at for one LIST */
+
+struct packet {
+        TAILQ_ENTRY(packet) link;
+        size_t len;
+        uint8_t data[];
+};
+
+static void close_conn(struct conn *c, bool is_fault)
+{
+        if (c->is_closed)
+                return;
+        c->is_closed = true;
+        c->is_fault = is_fault;
+        server_close_conn(c->server, c);
+}
+
+static void fault(struct conn *c, const char *what)
+{
+        log_write(LOG_NOTICE,
+                  &(struct log_fields) {
+                          .owner_pid = c->peer.pid, .has_uid = 1, .uid = c->peer.cred.uid },
+                  "Process %d (uid %u) %s: disconnected", (int) c->peer.pid, c->peer.cred.uid,
+                  what);
+        close_conn(c, true);
+}
+
+/* ---- out ---- */
+
+static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata);
+
+static void watch(struct conn *c)
+{
+        uint32_t events = EPOLLIN | EPOLLET | (c->n_out > 0 ? EPOLLOUT : 0);
+
+        (void) sd_event_source_set_io_events(c->io, events); /* fails only out of memory */
+}
+
+static ssize_t send_now(struct conn *c, const void *data, size_t len, int fd)
+{
+        union {
+                struct cmsghdr align;
+                char space[CMSG_SPACE(sizeof(int))];
+        } u = { 0 };
+        struct iovec iov = { (void *) data, len };
+        struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+        ssize_t n;
+
+        if (fd >= 0) {
+                m.msg_control = &u;
+                m.msg_controllen = sizeof(u);
+                CMSG_FIRSTHDR(&m)->cmsg_level = SOL_SOCKET;
+                CMSG_FIRSTHDR(&m)->cmsg_type = SCM_RIGHTS;
+                CMSG_FIRSTHDR(&m)->cmsg_len = CMSG_LEN(sizeof(int));
+                memcpy(CMSG_DATA(CMSG_FIRSTHDR(&m)), &fd, sizeof(int));
+        }
+        do
+                n = sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+        while (n < 0 && errno == EINTR);
+        return n < 0 ? -errno : n;
+}
+
+static void queue_packet(struct conn *c, const void *data, size_t len)
+{
+        struct packet *p;
+
+        if (c->n_out >= OUT_MAX)
+                return fault(c, "does not read its answers");
+        p = malloc(sizeof(*p) + len);
+        if (!p)
+                return fault(c, "could not be answered for lack of memory");
+        p->len = len;
+        memcpy(p->data, data, len);
+        TAILQ_INSERT_TAIL(&c->out, p, link);
+        c->n_out++;
+        watch(c);
+}
+
+static void send_packet(struct conn *c, const void *data, size_t len)
+{
+        ssize_t n;
+
+        if (c->is_closed)
+                return;
+        n = c->n_out > 0 ? -EAGAIN : send_now(c, data, len, -1);
+        if (n == -EAGAIN)
+                queue_packet(c, data, len);
+        else if (n < 0)
+                close_conn(c, false); /* it has gone */
+}
+
+static void send_queued(struct conn *c)
+{
+        struct packet *p;
+        ssize_t n;
+
+        while (!c->is_closed && (p = TAILQ_FIRST(&c->out))) {
+                n = send_now(c, p->data, p->len, -1);
+                if (n == -EAGAIN)
+                        return;
+                TAILQ_REMOVE(&c->out, p, link);
+                c->n_out--;
+                free(p);
+                if (n < 0)
+                        close_conn(c, false);
+        }
+        watch(c);
+}
+
+static void send_result(struct conn *c, uint32_t serial, int result, uint64_t id)
+{
+        struct wire_result m = {
+                .header = { WIRE_VERSION, WIRE_RESULT, serial },
+                .result = result,
+                .id = id,
+        };
+
+        send_packet(c, &m, sizeof(m));
+}
+
+void conn_answer(struct request *r)
+{
+        struct conn *c = r->conn;
+
+        if (c) {
+                TAILQ_REMOVE(&c->requests, r, link);
+                c->n_requests--;
+                send_result(c, r->serial, r->result, r->id);
+        }
+        free(r);
+}
+
+/* ---- one handler an opcode ---- */
+
+struct incoming {
+        const uint8_t *data;
+        size_t len;
+        struct wire_header header;
+        int fds[WIRE_FDS_MAX];
+        unsigned int n_fds;
+};
+
+static struct request *new_request(struct conn *c, const struct incoming *in)
+{
+        struct request *r;
+
+        if (c->n_requests >= REQUESTS_MAX) {
+                fault(c, "asks without waiting for answers");
+                return NULL;
+        }
+        r = calloc(1, sizeof(*r));
+        if (!r) {
+                send_result(c, in->header.serial, -ENOMEM, 0);
+                return NULL;
+        }
+        r->conn = c;
+        r->peer = &c->peer;
+        r->serial = in->header.serial;
+        TAILQ_INSERT_TAIL(&c->requests, r, link);
+        c->n_requests++;
+        return r;
+}
+
+static int take_fd(struct incoming *in)
+{
+        int fd = in->n_fds > 0 ? in->fds[0] : -1;
+
+        in->fds[0] = -1;
+        return fd;
+}
+
+static void on_hello(struct conn *c, struct incoming *in)
+{
+        struct wire_hello m;
+
+        memcpy(&m, in->data, sizeof(m));
+        /* Who echoes the nonce was alive after its pidfd was opened: the pid was its own. */
+        if (m.nonce != c->nonce)
+                return fault(c, "did not return the nonce");
+        if (pidfd_is_dead(c->peer.pidfd))
+                return close_conn(c, false);
+        if (!c->is_greeted)
+                registry_meet(server_registry(c->server), &c->peer);
+        c->is_greeted = true;
+}
+
+static void on_tag(struct conn *c, struct incoming *in)
+{
+        struct request *r = new_request(c, in);
+
+        if (r)
+                registry_tag(server_registry(c->server), &c->peer, in->data, take_fd(in), r);
+}
+
+static void on_report(struct conn *c, struct incoming *in)
+{
+        registry_report(server_registry(c->server), &c->peer, in->data, in->len);
+}
+
+static void on_register(struct conn *c, struct incoming *in)
+{
+        struct request *r = new_request(c, in);
+
+        if (r)
+                registry_register(server_registry(c->server), &c->peer, in->data, take_fd(in), r);
+}
+
+static void on_keep(struct conn *c, struct incoming *in)
+{
+        struct request *r = new_request(c, in);
+
+        if (r)
+                registry_keep(server_registry(c->server), &c->peer, in->data, r);
+}
+
+static void on_reap(struct conn *c, struct incoming *in)
+{
+        struct request *r = new_request(c, in);
+
+        if (r)
+                registry_reap(server_registry(c->server), &c->peer, in->data, r);
+}
+
+struct listing {
+        uint8_t buf[WIRE_PACKET_MAX];
+        size_t len;
+        uint32_t count;
+        struct wire_list filter;
+        const struct cred *asker;
+};
+
+static bool is_wanted(const struct listing *l, const struct store_row *row, unsigned int state)
+{
+        uint32_t flags = l->filter.flags;
+        bool is_leaked = state == WIRE_STATE_STUCK || state == WIRE_STATE_WAITING;
+        bool is_retained = state == WIRE_STATE_RETAINED;
+
+        if (state == WIRE_STATE_KEPT)
+                return false;
+        if (l->asker->uid != 0 && !cred_is_own(l->asker->uid) && row->uid != l->asker->uid)
+                return false;
+        if ((flags & WIRE_LIST_UID) && row->uid != l->filter.uid)
+                return false;
+        if ((flags & WIRE_LIST_PID) && (uint32_t) row->pid != l->filter.pid)
+                return false;
+        if (!(flags & (WIRE_LIST_LEAKED | WIRE_LIST_RETAINED)))
+                return true;
+        return ((flags & WIRE_LIST_LEAKED) && is_leaked) ||
+               ((flags & WIRE_LIST_RETAINED) && is_retained);
+}
+
+static int list_row(const struct store_row *row, void *userdata)
+{
+        const struct store_entry *e = &row->entry;
+        const char *name = e->target ? e->target : e->name;
+        struct listing *l = userdata;
+        struct wire_row m = {
+                .id = e->id,
+                .created_usec = e->created_usec,
+                .next_try_usec = e->next_try_usec,
+                .owner = e->owner,
+                .pid = (uint32_t) row->pid,
+                .uid = row->uid,
+                .error = e->error,
+                .attempts = e->attempts,
+                .kind = (uint8_t) e->kind,
+                .state = (uint8_t) e->state,
+                .owner_kind = row->owner_kind ? (uint8_t) row->owner_kind : WIRE_OWNER_PROCESS,
+                .flags = e->identity.len == 0 ? WIRE_ROW_MADE : 0,
+        };
+        char path[2 * WIRE_PATH_MAX];
+        const char *const strings[4] = { path, row->unit, row->command,
+                                         e->failed ? e->failed : "" };
+        int r;
+
+        if (m.state == WIRE_STATE_LIVE && row->owner_is_dead)
+                m.state = WIRE_STATE_REAPING;
+        if (!is_wanted(l, row, m.state))
+                return 0;
+        (void) snprintf(path, sizeof(path), "%s/%s", streq(row->path, "/") ? "" : row->path,
+                        name ? name : "");
+        r = wire_add_row(l->buf, sizeof(l->buf), &l->len, &m, strings);
+        if (r < 0)
+                return r;
+        l->count++;
+        return 0;
+}
+
+static void on_list(struct conn *c, struct incoming *in)
+{
+        struct wire_rows m = { .header = { WIRE_VERSION, WIRE_ROWS, in->header.serial } };
+        struct listing *l = malloc(sizeof(*l));
+
+        if (!l) {
+                m.result = -ENOMEM;
+                return send_packet(c, &m, sizeof(m));
+        }
+        memcpy(&l->filter, in->data, sizeof(l->filter));
+        memcpy(l->buf, &m, sizeof(m)); /* rows are counted in it */
+        l->len = sizeof(m);
+        l->count = 0;
+        l->asker = &c->peer.cred;
+        m.cursor = l->filter.cursor;
+        m.result = registry_list(server_registry(c->server), &m.cursor, LIST_SCAN, list_row, l);
+        if (m.result < 0) {
+                l->len = sizeof(m);
+                l->count = 0;
+        }
+        m.count = l->count;
+        memcpy(l->buf, &m, sizeof(m));
+        send_packet(c, l->buf, l->len);
+        free(l);
+}
+
+static void on_status(struct conn *c, struct incoming *in)
+{
+        static const char version[] = PACKAGE_VERSION;
+        struct wire_status_reply m = { .version_len = sizeof(version) - 1 };
+        uint8_t buf[sizeof(m) + sizeof(version)];
+
+        server_get_status(c->server, &m);
+        m.header = (struct wire_header) { WIRE_VERSION, WIRE_STATUS_REPLY, in->header.serial };
+        m.version_len = sizeof(version) - 1;
+        memcpy(buf, &m, sizeof(m));
+        memcpy(buf + sizeof(m), version, sizeof(version));
+        send_packet(c, buf, sizeof(buf));
+}
+
+static void on_unsupported(struct conn *c, struct incoming *in)
+{
+        send_result(c, in->header.serial, -EOPNOTSUPP, 0);
+}
+
+static void (*const handlers[])(struct conn *c, struct incoming *in) = {
+        [WIRE_HELLO] = on_hello,      [WIRE_TAG] = on_tag,        [WIRE_REPORT] = on_report,
+        [WIRE_RESERVE] = on_register, [WIRE_TRACK] = on_register, [WIRE_TARGET] = on_register,
+        [WIRE_KEEP] = on_keep,        [WIRE_LIST] = on_list,      [WIRE_STATUS] = on_status,
+        [WIRE_REAP] = on_reap,
+};
+
+/* ---- in ---- */
+
+static void dispatch(struct conn *c, struct incoming *in)
+{
+        unsigned int min, max;
+        int r;
+
+        r = wire_check_request(in->data, in->len);
+        if (r == -EOPNOTSUPP || r == -EPROTONOSUPPORT) {
+                in->header = wire_header_of(in->data);
+                return send_result(c, in->header.serial, r, 0);
+        }
+        if (r < 0)
+                return fault(c, "sent a malformed message");
+        in->header = wire_header_of(in->data);
+        wire_fds(in->header.opcode, &min, &max);
+        if (in->n_fds < min || in->n_fds > max)
+                return fault(c, "sent a wrong number of descriptors");
+        if (!c->is_greeted && in->header.opcode != WIRE_HELLO)
+                return fault(c, "did not greet");
+        if (in->header.opcode >= ARRAY_SIZE(handlers) || !handlers[in->header.opcode])
+                return on_unsupported(c, in);
+        handlers[in->header.opcode](c, in);
+}
+
+/* Takes descriptors and the sender's pid out of the control messages. */
+static pid_t take_control(struct conn *c, struct msghdr *m, struct incoming *in)
+{
+        struct ucred sender = { .pid = -1 };
+
+        for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {
+                if (h->cmsg_level != SOL_SOCKET)
+                        continue;
+                if (h->cmsg_type == SCM_CREDENTIALS && h->cmsg_len == CMSG_LEN(sizeof(sender)))
+                        memcpy(&sender, CMSG_DATA(h), sizeof(sender));
+                if (h->cmsg_type != SCM_RIGHTS)
+                        continue;
+                for (size_t at = 0; at + sizeof(int) <= h->cmsg_len - CMSG_LEN(0);
+                     at += sizeof(int)) {
+                        int fd;
+
+                        memcpy(&fd, CMSG_DATA(h) + at, sizeof(int));
+                        if (in->n_fds < WIRE_FDS_MAX)
+                                in->fds[in->n_fds++] = fd;
+                        else
+                                pool_close(registry_pool(server_registry(c->server)),
+                                           c->peer.cred.uid, fd);
+                }
+        }
+        return sender.pid;
+}
+
+/* 1: one packet; 0: none now, or closed. */
+static int receive_one(struct conn *c, struct incoming *in)
+{
+        static uint8_t buf[WIRE_PACKET_MAX] __attribute__((aligned(8))); /* there is one loop */
+        union {
+                struct cmsghdr align;
+                char space[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(4 * sizeof(int))];
+        } u;
+        struct iovec iov = { buf, sizeof(buf) };
+        struct msghdr m = {
+                .msg_iov = &iov,
+                .msg_iovlen = 1,
+                .msg_control = &u,
+                .msg_controllen = sizeof(u),
+        };
+        pid_t sender;
+        ssize_t n;
+
+        *in = (struct incoming) { .data = buf, .fds = { -1, -1 } };
+        do
+                n = recvmsg(c->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        while (n < 0 && errno == EINTR);
+        if (n < 0 && errno == EAGAIN)
+                return 0;
+        if (n <= 0) {
+                close_conn(c, false);
+                return 0;
+        }
+        in->len = (size_t) n;
+        sender = take_control(c, &m, in);
+        if (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
+                fault(c, "sent too large a message");
+        else if (sender == c->peer.pid)
+                dispatch(c, in);
+        for (unsigned int i = 0; i < in->n_fds; i++)
+                pool_close(registry_pool(server_registry(c->server)), c->peer.cred.uid, in->fds[i]);
+        return 1;
+}
+
+int conn_receive(struct conn *c, unsigned int budget, unsigned int *ret_packets, bool *ret_asked)
+{
+        struct incoming in;
+
+        *ret_packets = 0;
+        *ret_asked = false;
+        while (!c->is_closed && *ret_packets < budget) {
+                if (receive_one(c, &in) == 0)
+                        return 0;
+                (*ret_packets)++;
+                *ret_asked = *ret_asked || in.header.opcode != WIRE_REPORT;
+        }
+        return !c->is_closed;
+}
+
+static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+{
+        struct conn *c = userdata;
+
+        if (revents & EPOLLOUT)
+                send_queued(c);
+        server_ready(c->server, c);
+        return 0;
+}
+
+void conn_set_quiet(struct conn *c, bool is_quiet)
+{
+        (void) sd_event_source_set_enabled(c->io, is_quiet ? SD_EVENT_OFF : SD_EVENT_ON);
+}
+
+struct conn *conn_of_peer(struct peer *p)
+{
+        return (struct conn *) ((char *) p - offsetof(struct conn, peer));
+}
+
+/* ---- beginning and end ---- */
+
+static int greet(struct conn *c)
+{
+        struct wire_welcome m = { .header = { WIRE_VERSION, WIRE_WELCOME, 0 } };
+        ssize_t n;
+
+        if (getrandom(&c->nonce, sizeof(c->nonce), 0) != sizeof(c->nonce))
+                return -EIO;
+        m.nonce = c->nonce;
+        n = send_now(c, &m, sizeof(m), server_doorbell(c->server));
+        return n < 0 ? (int) n : 0;
+}
+
+static void conn_freep(struct conn **c)
+{
+        conn_free(*c);
+}
+
+int conn_new(struct server *s, sd_event *event, int fd, struct conn **ret)
+{
+        _cleanup_(conn_freep) struct conn *c = NULL;
+        bool is_exact;
+        int r;
+
+        c = malloc(sizeof(*c));
+        if (!c) {
+                close_fd(fd);
+                return -ENOMEM;
+        }
+        *c = (struct conn) { .server = s, .fd = fd, .peer.pidfd = -1 };
+        TAILQ_INIT(&c->requests);
+        TAILQ_INIT(&c->out);
+        r = cred_of_peer(fd, &c->peer.cred, &c->peer.pid);
+        if (r < 0)
+                return r;
+        if (!cred_can_serve(c->peer.cred.uid))
+                return -EPERM;
+        r = pidfd_of_peer(fd, c->peer.pid, &c->peer.pidfd, &is_exact);
+        if (r < 0)
+                return r;
+        r = sd_event_add_io(event, &c->io, fd, EPOLLIN | EPOLLET, on_io, c);
+        if (r < 0)
+                return r;
+        r = greet(c);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(c);
+        return 0;
+}
+
+void conn_free(struct conn *c)
+{
+        struct request *r;
+        struct packet *p;
+
+        if (!c)
+                return;
+        registry_leave(server_registry(c->server), &c->peer, c->is_fault);
+        while ((r = TAILQ_FIRST(&c->requests))) { /* they go on, and are answered to nobody */
+                TAILQ_REMOVE(&c->requests, r, link);
+                r->conn = NULL;
+                r->peer = NULL;
+        }
+        while ((p = TAILQ_FIRST(&c->out))) {
+                TAILQ_REMOVE(&c->out, p, link);
+                free(p);
+        }
+        sd_event_source_disable_unref(c->io);
+        close_fd(c->fd);
+        close_fd(c->peer.pidfd);
+        cred_done(&c->peer.cred);
+        free(c);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TEMPFILED_CONN_H
+#define TEMPFILED_CONN_H
+
+/*
+ * One client: packet in, registry call, answer out. A client's mistake ends that client only.
+ */
+
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include "daemon/registry.h"
+#include "daemon/server.h"
+
+TAILQ_HEAD(conn_list, conn);
+struct packet;
+TAILQ_HEAD(packet_list, packet);
+
+struct conn {
+        TAILQ_ENTRY(conn) all;    /* the server's list of connections */
+        TAILQ_ENTRY(conn) queued; /* its list of those to be read */
+        bool is_ready;
+        TAILQ_ENTRY(conn) quiet; /* its list of those that are read once a millisecond */
+        bool is_quiet;
+
+        struct server *server;
+        int fd;
+        sd_event_source *io;
+        struct peer peer;
+        uint64_t nonce;
+        bool is_greeted; /* HELLO came, the nonce was right */
+        bool is_closed;
+        bool is_fault;                  /* closed by us: what it had sent may be lost */
+        TAILQ_HEAD(, request) requests; /* under way */
+        unsigned int n_requests;
+        struct packet_list out; /* answers that did not fit into the socket */
+        unsigned int n_out;
+};
+
+/* @fd is taken, also on failure. Greets it. */
+int conn_new(struct server *s, sd_event *event, int fd, struct conn **ret);
+void conn_free(struct conn *c);
+
+/*
+ * Reads at most @budget packets. 1: there may be more; 0: no more now, or closed.
+ * *ret_packets: how many; *ret_asked: whether one of them wants an answer.
+ */
+int conn_receive(struct conn *c, unsigned int budget, unsigned int *ret_packets, bool *ret_asked);
+
+/* Of the peer: the connection it belongs to. */
+struct conn *conn_of_peer(struct peer *p);
+
+/* Answers a request and frees it. */
+void conn_answer(struct request *r);
+
+/* Quiet: its packets wake nobody. */
+void conn_set_quiet(struct conn *c, bool is_quiet);
+
+#endif

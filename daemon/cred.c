@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Owns the switch of credentials. fsuid, fsgid, groups and the effective capabilities are
+ * properties of a thread in the kernel, but glibc's setgroups() changes every thread: so these
+ * are raw system calls. setfsuid() does not report failure, so all is read back; what does not
+ * match fails closed. fsuid and not setresuid(): a thread with the client's real uid could be
+ * signalled by the client.
+ *
+ * A thread remembers whom it acts for, so a worker that serves one client again and again pays
+ * once. The effective capabilities that remain are those the client had itself (uid 0), or none
+ * but the two that the next switch needs.
+ */
+
+#include "daemon/cred.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include "libclient/util.h"
+
+#define CAP_BIT(cap) (UINT64_C(1) << (cap))
+#define CAP_SWITCH (CAP_BIT(CAP_SETUID) | CAP_BIT(CAP_SETGID))
+#define GROUPS_MAX 65536U
+
+int cred_of_peer(int fd, struct cred *ret, pid_t *ret_pid)
+{
+        _cleanup_(cred_done) struct cred c = { 0 };
+        struct ucred peer;
+        socklen_t len = sizeof(peer);
+
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+                return -errno;
+        c.uid = peer.uid;
+        c.gid = peer.gid;
+
+        len = 0;
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &len) < 0 && errno != ERANGE)
+                return -errno;
+        if (len > 0) {
+                if (len > GROUPS_MAX * sizeof(gid_t))
+                        return -E2BIG;
+                c.groups = malloc(len);
+                if (!c.groups)
+                        return -ENOMEM;
+                if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, c.groups, &len) < 0)
+                        return -errno;
+                c.n_groups = len / sizeof(gid_t);
+        }
+        *ret_pid = peer.pid;
+        *ret = c;
+        c.groups = NULL;
+        return 0;
+}
+
+void cred_done(struct cred *c)
+{
+        free(c->groups);
+        *c = (struct cred) { 0 };
+}
+
+int cred_copy(const struct cred *from, struct cred *to)
+{
+        gid_t *groups = NULL;
+
+        if (from->n_groups > 0) {
+                groups = malloc(from->n_groups * sizeof(gid_t));
+                if (!groups)
+                        return -ENOMEM;
+                memcpy(groups, from->groups, from->n_groups * sizeof(gid_t));
+        }
+        *to = *from;
+        to->groups = groups;
+        return 0;
+}
+
+bool cred_equal(const struct cred *a, const struct cred *b)
+{
+        return a->uid == b->uid && a->gid == b->gid && a->caps == b->caps &&
+               a->n_groups == b->n_groups &&
+               (a->n_groups == 0 || memcmp(a->groups, b->groups, a->n_groups * sizeof(gid_t)) == 0);
+}
+
+static bool same_uid_map(pid_t pid)
+{
+        char path[64], own[4096], other[4096];
+        ssize_t n, m;
+        int fd;
+
+        fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return false;
+        n = read(fd, own, sizeof(own));
+        close_fd(fd);
+        snprintf(path, sizeof(path), "/proc/%d/uid_map", (int) pid);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return false;
+        m = read(fd, other, sizeof(other));
+        close_fd(fd);
+        return n > 0 && n == m && memcmp(own, other, (size_t) n) == 0;
+}
+
+uint64_t cred_read_caps(pid_t pid)
+{
+        char path[64], line[256];
+        uint64_t caps = 0;
+        FILE *f;
+
+        /* A new user namespace shows a full mask, which counts for nothing outside of it. */
+        if (!same_uid_map(pid))
+                return 0;
+        snprintf(path, sizeof(path), "/proc/%d/status", (int) pid);
+        f = fopen(path, "re");
+        if (!f)
+                return 0;
+        while (fgets(line, sizeof(line), f))
+                if (sscanf(line, "CapEff: %" SCNx64, &caps) == 1)
+                        break;
+        fclose(f);
+        return caps;
+}
+
+static int get_caps(uint64_t *ret_effective, uint64_t *ret_permitted)
+{
+        struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
+        struct __user_cap_data_struct d[2];
+
+        if (syscall(SYS_capget, &h, d) < 0)
+                return -errno;
+        *ret_effective = (uint64_t) d[1].effective << 32 | d[0].effective;
+        *ret_permitted = (uint64_t) d[1].permitted << 32 | d[0].permitted;
+        return 0;
+}
+
+static int set_effective(uint64_t effective, uint64_t permitted)
+{
+        struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
+        struct __user_cap_data_struct d[2] = {
+                { (uint32_t) effective, (uint32_t) permitted, 0 },
+                { (uint32_t) (effective >> 32), (uint32_t) (permitted >> 32), 0 },
+        };
+        uint64_t now_effective, now_permitted;
+        int r;
+
+        if (syscall(SYS_capset, &h, d) < 0)
+                return -errno;
+        r = get_caps(&now_effective, &now_permitted);
+        if (r < 0)
+                return r;
+        return now_effective == effective ? 0 : -EPERM;
+}
+
+/* What the process has to give, read once before any thread has switched. */
+static struct {
+        bool is_read;
+        bool can_switch;
+        uid_t uid;
+        gid_t gid;
+        uint64_t permitted;
+        struct cred self;
+} own;
+
+static void read_own(void)
+{
+        uint64_t effective = 0;
+        int n;
+
+        if (own.is_read)
+                return;
+        own.uid = geteuid();
+        own.gid = getegid();
+        (void) get_caps(&effective, &own.permitted); /* none, then */
+        own.can_switch = (own.permitted & CAP_SWITCH) == CAP_SWITCH;
+        own.self = (struct cred) { .uid = own.uid, .gid = own.gid, .caps = effective };
+        n = getgroups(0, NULL);
+        if (n > 0)
+                own.self.groups = calloc((size_t) n, sizeof(gid_t));
+        if (own.self.groups)
+                own.self.n_groups = (uint32_t) MAX(getgroups(n, own.self.groups), 0);
+        own.is_read = true;
+}
+
+bool cred_can_serve(uid_t uid)
+{
+        read_own(); /* first called before the first worker starts */
+        return own.can_switch || uid == own.uid;
+}
+
+bool cred_is_own(uid_t uid)
+{
+        read_own();
+        return uid == own.uid;
+}
+
+static int switch_to(const struct cred *c, uint64_t caps)
+{
+        int r;
+
+        r = set_effective(own.permitted, own.permitted);
+        if (r < 0)
+                return r;
+        if (syscall(SYS_setgroups, (size_t) c->n_groups, c->groups) < 0)
+                return -errno;
+        (void) syscall(SYS_setfsgid, c->gid);
+        (void) syscall(SYS_setfsuid, c->uid);
+        if (syscall(SYS_setfsgid, -1) != (long) c->gid ||
+            syscall(SYS_setfsuid, -1) != (long) c->uid)
+                return -EPERM;
+        return set_effective(caps & own.permitted, own.permitted);
+}
+
+int cred_enter(const struct cred *c)
+{
+        static __thread struct cred current;
+        static __thread bool has_switched;
+        uint64_t caps;
+        int r;
+
+        read_own();
+        if (!c)
+                c = &own.self;
+        if (!own.can_switch)
+                return c->uid == own.uid ? 0 : -EPERM;
+        if (has_switched && cred_equal(&current, c))
+                return 0;
+
+        has_switched = false;
+        cred_done(&current);
+        caps = c->uid == 0 || c == &own.self ? c->caps | CAP_SWITCH : CAP_SWITCH;
+        r = switch_to(c, caps);
+        if (r >= 0)
+                r = cred_copy(c, &current);
+        if (r < 0) {
+                (void) syscall(SYS_setfsuid, (uid_t) 65534); /* nobody: whatever comes next fails */
+                return r;
+        }
+        has_switched = true;
+        return 0;
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Owns the comparison of file system objects over time. A device number is not part of it: the
+ * same file system comes back under another one. The file system is told by its type and f_fsid,
+ * which for XFS is the device number again, so there its UUID is asked for. Whether a missing
+ * handle is good enough is decided here and nowhere else: for a directory inode and birth time
+ * do, for an object they do not.
+ */
+
+#include "daemon/identity.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+
+#include "libclient/util.h"
+
+#ifndef AT_HANDLE_FID
+#define AT_HANDLE_FID 0x200 /* 6.5: a handle to compare, not to open; overlayfs has only those */
+#endif
+#ifndef XFS_SUPER_MAGIC
+#define XFS_SUPER_MAGIC 0x58465342
+#endif
+
+/* 6.9; absent from Debian 12's headers. */
+struct fs_uuid {
+        uint8_t len;
+        uint8_t uuid[16];
+};
+#define IOCTL_GET_FS_UUID _IOR(0x15, 0, struct fs_uuid)
+
+/* struct xfs_fsop_geom, of which only the UUID is wanted; stable since XFS was merged. */
+struct xfs_geometry {
+        uint8_t before[64];
+        uint8_t uuid[16];
+        uint8_t after[176];
+};
+static_assert(sizeof(struct xfs_geometry) == 256, "as the ioctl has it");
+#define IOCTL_XFS_GEOMETRY _IOR('X', 126, struct xfs_geometry)
+
+static uint64_t fold(const uint8_t uuid[16])
+{
+        uint64_t a, b;
+
+        memcpy(&a, uuid, 8);
+        memcpy(&b, uuid + 8, 8);
+        return a ^ b;
+}
+
+static uint64_t read_xfs_id(int fd)
+{
+        _cleanup_(closep) int real = -1;
+        struct xfs_geometry g = { 0 };
+        struct fs_uuid u = { 0 };
+
+        real = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (real < 0)
+                return 0;
+        if (ioctl(real, IOCTL_GET_FS_UUID, &u) == 0 && u.len == 16)
+                return fold(u.uuid);
+        if (ioctl(real, IOCTL_XFS_GEOMETRY, &g) < 0)
+                return 0;
+        return fold(g.uuid);
+}
+
+static int read_file_system(int fd, struct identity *i)
+{
+        struct statfs s;
+
+        if (fstatfs(fd, &s) < 0)
+                return -errno;
+        i->fs_type = (uint32_t) s.f_type;
+        if (i->fs_type == XFS_SUPER_MAGIC)
+                i->fs_id = read_xfs_id(fd);
+        else
+                memcpy(&i->fs_id, &s.f_fsid, sizeof(i->fs_id));
+        return 0;
+}
+
+static void read_handle(int fd, const char *name, struct identity *i)
+{
+        union {
+                struct file_handle h;
+                char space[sizeof(struct file_handle) + IDENTITY_HANDLE_MAX];
+        } u;
+        int flags = *name ? 0 : AT_EMPTY_PATH, mount_id, r;
+
+        u.h.handle_bytes = IDENTITY_HANDLE_MAX;
+        r = name_to_handle_at(fd, name, &u.h, &mount_id, flags);
+        if (r < 0) {
+                u.h.handle_bytes = IDENTITY_HANDLE_MAX;
+                r = name_to_handle_at(fd, name, &u.h, &mount_id, flags | AT_HANDLE_FID);
+        }
+        if (r < 0)
+                return; /* then there is none, which the comparison knows how to take */
+        i->handle_type = u.h.handle_type;
+        i->handle_len = u.h.handle_bytes;
+        memcpy(i->handle, u.h.f_handle, u.h.handle_bytes);
+}
+
+static int read_stat(int fd, const char *name, struct identity *i)
+{
+        struct statx s;
+
+        if (statx(fd, name, AT_SYMLINK_NOFOLLOW | (*name ? 0 : AT_EMPTY_PATH),
+                  STATX_TYPE | STATX_INO | STATX_UID | STATX_BTIME, &s) < 0)
+                return -errno;
+        i->dev = (uint64_t) s.stx_dev_major << 32 | s.stx_dev_minor;
+        i->ino = s.stx_ino;
+        i->mode = s.stx_mode & S_IFMT;
+        i->uid = s.stx_uid;
+        if (s.stx_mask & STATX_BTIME)
+                i->btime_nsec = (uint64_t) s.stx_btime.tv_sec * 1000000000U + s.stx_btime.tv_nsec;
+        return 0;
+}
+
+int identity_of_fd(int fd, struct identity *ret)
+{
+        struct identity i = { 0 };
+        int r;
+
+        r = read_stat(fd, "", &i);
+        if (r < 0)
+                return r;
+        r = read_file_system(fd, &i);
+        if (r < 0)
+                return r;
+        read_handle(fd, "", &i);
+        *ret = i;
+        return 0;
+}
+
+int identity_at(int dirfd, const char *name, struct identity *ret)
+{
+        struct identity i = { 0 };
+        int r;
+
+        r = read_stat(dirfd, name, &i);
+        if (r < 0)
+                return r;
+        r = read_file_system(dirfd, &i);
+        if (r < 0)
+                return r;
+        read_handle(dirfd, name, &i);
+        *ret = i;
+        return 0;
+}
+
+static bool handles_equal(const struct identity *a, const struct identity *b)
+{
+        return a->handle_type == b->handle_type && a->handle_len == b->handle_len &&
+               memcmp(a->handle, b->handle, a->handle_len) == 0;
+}
+
+static bool same_file_system(const struct identity *a, const struct identity *b)
+{
+        return a->fs_type == b->fs_type && a->fs_id == b->fs_id;
+}
+
+enum identity_match identity_compare_directory(const struct identity *a, const struct identity *b)
+{
+        if (!same_file_system(a, b) || a->ino != b->ino || a->mode != b->mode)
+                return IDENTITY_OTHER;
+        if (a->handle_len > 0 && b->handle_len > 0)
+                return handles_equal(a, b) ? IDENTITY_SAME : IDENTITY_OTHER;
+        return a->btime_nsec == b->btime_nsec ? IDENTITY_SAME : IDENTITY_OTHER;
+}
+
+enum identity_match identity_compare_object(const struct identity *a, const struct identity *b)
+{
+        if (!same_file_system(a, b) || a->ino != b->ino || a->mode != b->mode)
+                return IDENTITY_OTHER;
+        if (a->handle_len > 0 && b->handle_len > 0)
+                return handles_equal(a, b) ? IDENTITY_SAME : IDENTITY_OTHER;
+        return a->btime_nsec == b->btime_nsec ? IDENTITY_UNKNOWN : IDENTITY_OTHER;
+}
+
+bool identity_outlives_power(const struct identity *i)
+{
+        return i->fs_type != TMPFS_MAGIC && i->fs_type != RAMFS_MAGIC;
+}
+
+/* Layout: the fixed part in order, then the handle. The first byte is a version. */
+struct packed {
+        uint8_t version;
+        uint8_t reserved[3];
+        uint32_t fs_type;
+        uint64_t dev, ino, btime_nsec, fs_id;
+        uint32_t mode;
+        uint32_t uid;
+        int32_t handle_type;
+        uint32_t handle_len;
+};
+static_assert(sizeof(struct packed) == 56, "this is stored");
+
+size_t identity_pack(const struct identity *i, uint8_t buf[IDENTITY_PACKED_MAX])
+{
+        struct packed p = {
+                .version = 1,
+                .fs_type = i->fs_type,
+                .dev = i->dev,
+                .ino = i->ino,
+                .btime_nsec = i->btime_nsec,
+                .fs_id = i->fs_id,
+                .mode = i->mode,
+                .uid = i->uid,
+                .handle_type = i->handle_type,
+                .handle_len = i->handle_len,
+        };
+
+        memcpy(buf, &p, sizeof(p));
+        memcpy(buf + sizeof(p), i->handle, i->handle_len);
+        return sizeof(p) + i->handle_len;
+}
+
+int identity_unpack(const uint8_t *data, size_t len, struct identity *ret)
+{
+        struct packed p;
+
+        if (!data || len < sizeof(p))
+                return -EBADMSG;
+        memcpy(&p, data, sizeof(p));
+        if (p.version != 1 || p.handle_len > IDENTITY_HANDLE_MAX || len != sizeof(p) + p.handle_len)
+                return -EBADMSG;
+        *ret = (struct identity) {
+                .dev = p.dev,
+                .ino = p.ino,
+                .btime_nsec = p.btime_nsec,
+                .fs_id = p.fs_id,
+                .fs_type = p.fs_type,
+                .mode = p.mode,
+                .uid = p.uid,
+                .handle_type = p.handle_type,
+                .handle_len = p.handle_len,
+        };
+        memcpy(ret->handle, data + sizeof(p), p.handle_len);
+        return 0;
+}
+
+int identity_open_directory(const char *path, const struct identity *expected)
+{
+        struct open_how how = {
+                .flags = O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW,
+                .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+        };
+        _cleanup_(closep) int fd = -1;
+        struct identity found;
+        int r;
+
+        fd = (int) syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+        if (fd < 0)
+                return errno == ELOOP || errno == ENOTDIR ? -ESTALE : -errno;
+        r = identity_of_fd(fd, &found);
+        if (r < 0)
+                return r;
+        if (identity_compare_directory(expected, &found) != IDENTITY_SAME)
+                return -ESTALE;
+        return TAKE_FD(fd);
+}

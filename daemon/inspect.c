@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Owns the questions to /proc and to the client's file system. In two steps: the device of what
+ * the client sent is learned without asking its file system (AT_STATX_DONT_SYNC), then the job
+ * goes on in that device's lane, where it holds up nobody else if that never answers.
+ */
+
+#include "daemon/inspect.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "libclient/util.h"
+
+struct inspect_job *inspect_new(const struct cred *cred)
+{
+        struct inspect_job *i = malloc(sizeof(*i));
+
+        if (!i)
+                return NULL;
+        *i = (struct inspect_job) {
+                .job = { .run = inspect_run, .uid = cred->uid, .device = POOL_DEVICE_UNKNOWN },
+                .pidfd = -1,
+                .client_fd = -1,
+                .fd = -1,
+                .dirfd = -1,
+                .opened_fd = -1,
+        };
+        if (cred_copy(cred, &i->cred) < 0) {
+                free(i);
+                return NULL;
+        }
+        return i;
+}
+
+void inspect_free(struct inspect_job *i, struct pool *pool)
+{
+        if (!i)
+                return;
+        pool_close(pool, i->cred.uid, i->pidfd); /* it may be no pidfd at all */
+        pool_close(pool, i->cred.uid, i->client_fd);
+        pool_close(pool, i->cred.uid, i->fd);
+        pool_close(pool, i->cred.uid, i->opened_fd);
+        process_done(&i->process);
+        cred_done(&i->cred);
+        free(i->path);
+        free(i->name);
+        free(i);
+}
+
+/* Signalling needs the same user, or root: as kill(2), short of capabilities and sessions. */
+static int check_may_signal(const struct inspect_job *i)
+{
+        if (i->cred.uid == 0 || i->process.uid == i->cred.uid ||
+            i->process.saved_uid == i->cred.uid)
+                return 0;
+        return -EPERM;
+}
+
+static int inspect_process(struct inspect_job *i)
+{
+        pid_t pid = i->pid;
+        int r;
+
+        r = cred_enter(NULL);
+        if (r < 0)
+                return r;
+        if (pid == 0) {
+                r = pidfd_get_pid(i->pidfd, &pid);
+                if (r < 0)
+                        return r;
+        }
+        r = process_read(pid, &i->process);
+        if (r < 0)
+                return r;
+        if (pidfd_is_dead(i->pidfd))
+                return -ESRCH; /* what was read may be another's */
+        return i->is_other ? check_may_signal(i) : 0;
+}
+
+static int inspect_caps(struct inspect_job *i)
+{
+        int r;
+
+        r = cred_enter(NULL);
+        if (r < 0)
+                return r;
+        i->cred.caps = cred_read_caps(i->pid);
+        return pidfd_is_dead(i->pidfd) ? -ESRCH : 0;
+}
+
+/* May the client make and delete names in there, through its own mount? */
+static int check_writable(int fd)
+{
+        struct statvfs s;
+
+        if (fstatvfs(fd, &s) == 0 && (s.f_flag & ST_RDONLY))
+                return -EROFS;
+        if (faccessat(fd, "", W_OK | X_OK, AT_EMPTY_PATH | AT_EACCESS) < 0)
+                return -errno;
+        return 0;
+}
+
+static int inspect_directory(struct inspect_job *i)
+{
+        int r;
+
+        r = cred_enter(&i->cred);
+        if (r < 0)
+                return r;
+        r = identity_of_fd(i->client_fd, &i->identity);
+        if (r < 0)
+                return r;
+        if (!S_ISDIR(i->identity.mode))
+                return -ENOTDIR;
+        r = check_writable(i->client_fd);
+        if (r < 0)
+                return r;
+        i->fd = identity_open_directory(i->path, &i->identity);
+        if (i->fd >= 0)
+                return 0;
+        /* Another view: a private mount, a chroot, a container. Only the client's descriptor
+         * leads there. */
+        i->is_foreign = true;
+        i->fd = TAKE_FD(i->client_fd);
+        return 0;
+}
+
+/* In a sticky directory only the owner of either may delete; root's rights are the kernel's to
+ * judge when it comes to that. */
+static int check_may_delete(const struct inspect_job *i, int dirfd)
+{
+        struct statx s;
+
+        if (statx(dirfd, i->name, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &s) < 0)
+                return -errno;
+        if (s.stx_attributes & STATX_ATTR_MOUNT_ROOT)
+                return -EBUSY;
+        if (i->cred.uid == 0 || i->object.uid == i->cred.uid)
+                return 0;
+        if (statx(dirfd, "", AT_EMPTY_PATH, STATX_MODE | STATX_UID, &s) < 0)
+                return -errno;
+        return (s.stx_mode & S_ISVTX) && s.stx_uid != i->cred.uid ? -EPERM : 0;
+}
+
+static int inspect_object(struct inspect_job *i)
+{
+        int dirfd = i->dirfd, r;
+
+        r = cred_enter(&i->cred);
+        if (r < 0)
+                return r;
+        if (dirfd < 0) {
+                if (i->dir_is_foreign)
+                        return -ESTALE;
+                dirfd = i->opened_fd = identity_open_directory(i->dir_path, i->dir_identity);
+                if (dirfd < 0)
+                        return dirfd;
+        }
+        r = identity_at(dirfd, i->name, &i->object);
+        if (r < 0)
+                return r;
+        return check_may_delete(i, dirfd);
+}
+
+static bool learn_device(struct inspect_job *i)
+{
+        struct statx s;
+
+        if (i->job.device != POOL_DEVICE_UNKNOWN || i->client_fd < 0)
+                return false;
+        if (statx(i->client_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &s) < 0)
+                return false;
+        i->job.device = (uint64_t) s.stx_dev_major << 32 | s.stx_dev_minor;
+        return true;
+}
+
+int inspect_run(struct job *j)
+{
+        struct inspect_job *i = (struct inspect_job *) j;
+
+        if (learn_device(i))
+                return 1;
+        i->error = 0;
+        if (i->wants_process)
+                i->error = inspect_process(i);
+        if (i->error >= 0 && i->wants_caps)
+                i->error = inspect_caps(i);
+        if (i->error >= 0 && i->wants_directory)
+                i->error = inspect_directory(i);
+        if (i->error >= 0 && i->wants_object)
+                i->error = inspect_object(i);
+        return 0;
+}

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Arguments, sockets, run. Where nothing is said: the system instance as root, with
+ * /run/tempfiled/socket and /var/lib/tempfiled; --user: below $XDG_RUNTIME_DIR and
+ * $XDG_STATE_HOME. A socket handed over by the service manager comes before a path.
+ */
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+
+#include "daemon/log.h"
+#include "daemon/server.h"
+#include "libclient/util.h"
+
+struct arguments {
+        const char *socket;
+        const char *state_dir;
+        bool is_user;
+        bool is_power;
+        char *made_socket, *made_state_dir; /* what the defaults come to */
+};
+
+static const char help[] =
+        "tempfiled [OPTION...]\n\n"
+        "Delete temporary files and directories when their owner ends.\n\n"
+        "  -h --help             show this help\n"
+        "     --version          show the version\n"
+        "     --user             the calling user's instance instead of the system's\n"
+        "     --socket=PATH      listen here\n"
+        "     --state-dir=DIR    keep the database here\n"
+        "     --durability=HOW   power: promises outlive a power cut (default);\n"
+        "                        crash: they outlive a crash of the daemon\n"
+        "     --debug            log more\n\n"
+        "See tempfiled(8).\n";
+
+enum { OPT_VERSION = 256, OPT_USER, OPT_SOCKET, OPT_STATE_DIR, OPT_DURABILITY, OPT_DEBUG };
+
+static const struct option options[] = {
+        { "help", no_argument, NULL, 'h' },
+        { "version", no_argument, NULL, OPT_VERSION },
+        { "user", no_argument, NULL, OPT_USER },
+        { "socket", required_argument, NULL, OPT_SOCKET },
+        { "state-dir", required_argument, NULL, OPT_STATE_DIR },
+        { "durability", required_argument, NULL, OPT_DURABILITY },
+        { "debug", no_argument, NULL, OPT_DEBUG },
+        { NULL, 0, NULL, 0 },
+};
+
+static int usage_error(const char *what, const char *value)
+{
+        fprintf(stderr, "tempfiled: %s '%s'\nTry 'tempfiled --help'.\n", what, value);
+        return -EINVAL;
+}
+
+/* 1: go on; 0: done; negative: wrong, and said so. */
+static int parse_arguments(int argc, char *argv[], struct arguments *a)
+{
+        int c;
+
+        while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
+                switch (c) {
+                case 'h':
+                        fputs(help, stdout);
+                        return 0;
+                case OPT_VERSION:
+                        puts("tempfiled " PACKAGE_VERSION);
+                        return 0;
+                case OPT_USER:
+                        a->is_user = true;
+                        break;
+                case OPT_SOCKET:
+                        a->socket = optarg;
+                        break;
+                case OPT_STATE_DIR:
+                        a->state_dir = optarg;
+                        break;
+                case OPT_DURABILITY:
+                        if (!streq(optarg, "power") && !streq(optarg, "crash"))
+                                return usage_error("--durability is power or crash, not", optarg);
+                        a->is_power = streq(optarg, "power");
+                        break;
+                case OPT_DEBUG:
+                        log_set_level(LOG_DEBUG);
+                        break;
+                default: /* getopt has said what is wrong */
+                        fputs("Try 'tempfiled --help'.\n", stderr);
+                        return -EINVAL;
+                }
+        }
+        if (optind < argc)
+                return usage_error("unexpected argument", argv[optind]);
+        return 1;
+}
+
+static int default_paths(struct arguments *a)
+{
+        const char *runtime = getenv("XDG_RUNTIME_DIR"), *state = getenv("XDG_STATE_HOME");
+        const char *given = getenv("STATE_DIRECTORY"), *home = getenv("HOME");
+        int r = 0;
+
+        if (!a->state_dir && given && *given)
+                a->state_dir = given;
+        if (!a->is_user) {
+                a->socket = a->socket ? a->socket : "/run/tempfiled/socket";
+                a->state_dir = a->state_dir ? a->state_dir : "/var/lib/tempfiled";
+                return 0;
+        }
+        if (!a->socket) {
+                if (!runtime || *runtime != '/')
+                        return usage_error("--user without --socket needs", "XDG_RUNTIME_DIR");
+                r = asprintf(&a->made_socket, "%s/tempfiled/socket", runtime);
+                a->socket = a->made_socket;
+        }
+        if (r >= 0 && !a->state_dir) {
+                if ((!state || *state != '/') && (!home || *home != '/'))
+                        return usage_error("--user without --state-dir needs", "HOME");
+                r = state && *state == '/'
+                            ? asprintf(&a->made_state_dir, "%s/tempfiled", state)
+                            : asprintf(&a->made_state_dir, "%s/.local/state/tempfiled", home);
+                a->state_dir = a->made_state_dir;
+        }
+        return r < 0 ? -ENOMEM : 0;
+}
+
+/* Makes the directory, and those above it that are missing. */
+static int make_directories(const char *path, mode_t mode)
+{
+        _cleanup_(freep) char *copy = strdup(path);
+
+        if (!copy)
+                return -ENOMEM;
+        for (char *at = copy + 1; *at; at++) {
+                if (*at != '/')
+                        continue;
+                *at = 0;
+                if (mkdir(copy, 0755) < 0 && errno != EEXIST)
+                        return -errno;
+                *at = '/';
+        }
+        if (mkdir(copy, mode) < 0 && errno != EEXIST)
+                return -errno;
+        return 0;
+}
+
+static int make_parent(const char *path)
+{
+        _cleanup_(freep) char *copy = strdup(path);
+        char *slash = copy ? strrchr(copy, '/') : NULL;
+
+        if (!copy)
+                return -ENOMEM;
+        if (!slash || slash == copy)
+                return 0;
+        *slash = 0;
+        return make_directories(copy, 0755);
+}
+
+/* A socket that nobody listens on any more is taken over. */
+static int bind_over(int fd, const struct sockaddr_un *address, socklen_t len)
+{
+        _cleanup_(closep) int probe = -1;
+        struct stat st;
+
+        if (bind(fd, (const struct sockaddr *) address, len) == 0)
+                return 0;
+        if (errno != EADDRINUSE)
+                return -errno;
+        if (lstat(address->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
+                return -EADDRINUSE;
+        probe = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        if (probe < 0)
+                return -errno;
+        if (connect(probe, (const struct sockaddr *) address, len) == 0 || errno != ECONNREFUSED)
+                return -EADDRINUSE;
+        if (unlink(address->sun_path) < 0)
+                return -errno;
+        return bind(fd, (const struct sockaddr *) address, len) < 0 ? -errno : 0;
+}
+
+static int bind_socket(const struct arguments *a)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        _cleanup_(closep) int fd = -1;
+        size_t len = strlen(a->socket);
+        int r;
+
+        if (len >= sizeof(address.sun_path))
+                return -ENAMETOOLONG;
+        memcpy(address.sun_path, a->socket, len);
+        r = make_parent(a->socket);
+        if (r < 0)
+                return r;
+        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return -errno;
+        r = bind_over(fd, &address, (socklen_t) (offsetof(struct sockaddr_un, sun_path) + len + 1));
+        if (r < 0)
+                return r;
+        /* Who may register what is decided by credentials, not by the socket's mode. */
+        if (chmod(a->socket, cred_is_own(0) && !a->is_user ? 0666 : 0600) < 0)
+                return -errno;
+        return TAKE_FD(fd);
+}
+
+/* Inherited sockets, or our own. *ret_own: the path to be removed at the end. */
+static int open_sockets(struct server *s, const struct arguments *a, const char **ret_own)
+{
+        int n = sd_listen_fds(1), fd, r;
+
+        if (n < 0)
+                return n;
+        for (int i = 0; i < n; i++) {
+                fd = SD_LISTEN_FDS_START + i;
+                if (sd_is_socket_unix(fd, SOCK_SEQPACKET, -1, NULL, 0) <= 0)
+                        continue; /* a descriptor of another kind is not for us to serve */
+                r = server_listen(s, fd);
+                if (r < 0)
+                        return r;
+        }
+        if (n > 0)
+                return 0;
+        fd = bind_socket(a);
+        if (fd < 0)
+                return fd;
+        *ret_own = a->socket;
+        return server_listen(s, fd);
+}
+
+static int open_store(const struct arguments *a, struct store **ret)
+{
+        _cleanup_(freep) char *salvaged = NULL;
+        int r;
+
+        r = make_directories(a->state_dir, 0700);
+        if (r >= 0)
+                r = store_open(a->state_dir, ret, &salvaged);
+        if (r == -EBUSY)
+                log_error("The state directory '%s' is in use by another daemon", a->state_dir);
+        else if (r == -EPROTONOSUPPORT)
+                log_error("The database in '%s' is of a newer version than this daemon",
+                          a->state_dir);
+        else if (r < 0)
+                log_error("Cannot use the state directory '%s': %s", a->state_dir, strerror(-r));
+        if (salvaged)
+                log_write(
+                        LOG_CRIT, &(struct log_fields) { .message_id = LOG_ID_SALVAGED },
+                        "The database was damaged: set aside as '%s/%s', readable rows taken over",
+                        a->state_dir, salvaged);
+        return r;
+}
+
+static void raise_limits(void)
+{
+        struct rlimit limit;
+
+        /* Each client costs three descriptors: its socket, its pidfd, and the one watched. */
+        if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+                limit.rlim_cur = limit.rlim_max;
+                (void) setrlimit(RLIMIT_NOFILE, &limit); /* then with fewer */
+        }
+}
+
+static int add_signals(sd_event *event)
+{
+        sigset_t set;
+        int r;
+
+        sigemptyset(&set);
+        sigaddset(&set, SIGTERM);
+        sigaddset(&set, SIGINT);
+        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+                return -errno;
+        r = sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL);
+        if (r < 0)
+                return r;
+        return sd_event_add_signal(event, NULL, SIGINT, NULL, NULL);
+}
+
+static int serve(const struct arguments *a, sd_event *event, struct store *store)
+{
+        struct server_options o = { .is_power = a->is_power, .is_system = !a->is_user };
+        const char *own_socket = NULL;
+        struct server *s = NULL;
+        int r;
+
+        r = server_new(event, store, &o, &s);
+        if (r >= 0)
+                r = server_start(s);
+        if (r < 0) {
+                log_error("Cannot start: %s", strerror(-r));
+                server_free(s);
+                return r;
+        }
+        r = open_sockets(s, a, &own_socket);
+        if (r < 0)
+                log_error(r == -EADDRINUSE ? "The socket '%s' is in use by another daemon"
+                                           : "Cannot listen on '%s': %m",
+                          a->socket);
+        else {
+                (void) sd_notify(0, "READY=1");
+                r = sd_event_loop(event);
+                (void) sd_notify(0, "STOPPING=1");
+        }
+        if (own_socket)
+                (void) unlink(own_socket); /* else taken over by the next */
+        server_free(s);
+        return r;
+}
+
+static int run(const struct arguments *a)
+{
+        struct store *store = NULL;
+        sd_event *event = NULL;
+        int r;
+
+        raise_limits();
+        r = sd_event_new(&event);
+        if (r >= 0)
+                r = add_signals(event);
+        if (r >= 0)
+                (void) sd_event_set_watchdog(event, true); /* where the service manager asks */
+        if (r < 0)
+                log_error("Cannot start: %s", strerror(-r));
+        else
+                r = open_store(a, &store);
+        if (r >= 0)
+                r = serve(a, event, store);
+        store_close(store);
+        sd_event_unref(event);
+        return r;
+}
+
+int main(int argc, char *argv[])
+{
+        struct arguments a = { .is_power = true };
+        int r;
+
+        (void) signal(SIGPIPE, SIG_IGN);
+        umask(0077);
+        r = parse_arguments(argc, argv, &a);
+        if (r == 0)
+                return EXIT_SUCCESS;
+        if (r < 0 || default_paths(&a) < 0)
+                return 2;
+        r = run(&a);
+        free(a.made_socket);
+        free(a.made_state_dir);
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

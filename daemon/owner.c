@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Owns the question whether a process is the one it was. The pidfd alone decides over death: a
+ * main thread that has ended shows as a zombie while others run, a connection closes at exec.
+ * The order that closes the pid's reuse: open the pidfd first, read the start time then, and look
+ * at the pidfd last. If it is not dead, what was read was that process's.
+ */
+
+#include "daemon/owner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <systemd/sd-login.h>
+
+#include "libclient/util.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77 /* 6.5 */
+#endif
+
+#define ARGUMENTS_MAX 1024U
+#define START_FIELD 22
+
+int process_read_start(pid_t pid, uint64_t *ret)
+{
+        char path[64], buf[4096], *at;
+        ssize_t n;
+        int fd;
+
+        snprintf(path, sizeof(path), "/proc/%d/stat", (int) pid);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return errno == ENOENT ? -ESRCH : -errno;
+        n = read(fd, buf, sizeof(buf) - 1);
+        if (n < 0)
+                n = -errno;
+        close_fd(fd);
+        if (n <= 0)
+                return n < 0 ? (int) n : -EIO;
+        buf[n] = 0;
+
+        at = strrchr(buf, ')'); /* the command may hold anything; fields are counted behind it */
+        for (int field = 2; at && field < START_FIELD; field++)
+                at = strchr(at + 1, ' ');
+        if (!at || sscanf(at, " %" SCNu64, ret) != 1)
+                return -EBADMSG;
+        return 0;
+}
+
+int epoch_now(struct epoch *ret)
+{
+        struct epoch e = { 0 };
+        struct stat st;
+        int r;
+
+        r = sd_id128_get_boot(&e.boot);
+        if (r < 0)
+                return r;
+        if (stat("/proc/self/ns/pid", &st) < 0)
+                return -errno;
+        e.pid_ns = st.st_ino;
+        /* Hidden from an ordinary user (hidepid): then boot and namespace must do. */
+        (void) process_read_start(1, &e.init_start);
+        *ret = e;
+        return 0;
+}
+
+bool pidfd_is_dead(int pidfd)
+{
+        struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+        return poll(&p, 1, 0) > 0;
+}
+
+int pidfd_get_pid(int pidfd, pid_t *ret)
+{
+        char path[64], line[256];
+        int pid = 0;
+        bool found = false;
+        FILE *f;
+
+        snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+        f = fopen(path, "re");
+        if (!f)
+                return -errno;
+        while (!found && fgets(line, sizeof(line), f))
+                found = sscanf(line, "Pid: %d", &pid) == 1;
+        fclose(f);
+        if (!found)
+                return -EBADF;
+        if (pid <= 0)
+                return pid == 0 ? -EREMOTE : -ESRCH;
+        *ret = pid;
+        return 0;
+}
+
+int pidfd_of_peer(int fd, pid_t pid, int *ret, bool *ret_is_exact)
+{
+        socklen_t len = sizeof(int);
+        int pidfd = -1;
+
+        if (!getenv("TEMPFILED_NO_PEERPIDFD") &&
+            getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &len) == 0) {
+                *ret = pidfd;
+                *ret_is_exact = true;
+                return 0;
+        }
+        if (pid <= 0)
+                return -EREMOTE;
+        pidfd = pidfd_open(pid, 0);
+        if (pidfd < 0)
+                return -errno;
+        *ret = pidfd;
+        *ret_is_exact = false;
+        return 0;
+}
+
+enum owner_verdict owner_find(const struct epoch *now, const struct epoch *stored, pid_t pid,
+                              uint64_t start, int *ret_pidfd)
+{
+        _cleanup_(closep) int pidfd = -1;
+        uint64_t found;
+
+        if (!sd_id128_equal(now->boot, stored->boot))
+                return OWNER_DEAD;
+        if (now->pid_ns != stored->pid_ns)
+                return OWNER_UNKNOWN;
+        if (now->init_start != stored->init_start)
+                return OWNER_DEAD;
+        pidfd = pidfd_open(pid, 0);
+        if (pidfd < 0)
+                return errno == ESRCH ? OWNER_DEAD : OWNER_UNKNOWN;
+        if (process_read_start(pid, &found) < 0)
+                return pidfd_is_dead(pidfd) ? OWNER_DEAD : OWNER_UNKNOWN;
+        if (found != start || pidfd_is_dead(pidfd))
+                return OWNER_DEAD;
+        *ret_pidfd = TAKE_FD(pidfd);
+        return OWNER_ALIVE;
+}
+
+static char *read_text(pid_t pid, const char *what)
+{
+        char path[64], buf[ARGUMENTS_MAX];
+        ssize_t n;
+        int fd;
+
+        snprintf(path, sizeof(path), "/proc/%d/%s", (int) pid, what);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return NULL;
+        n = read(fd, buf, sizeof(buf) - 1);
+        close_fd(fd);
+        if (n <= 0)
+                return NULL;
+        for (ssize_t i = 0; i < n; i++)
+                if (buf[i] == 0 || buf[i] == '\n')
+                        buf[i] = ' ';
+        while (n > 0 && buf[n - 1] == ' ')
+                n--;
+        buf[n] = 0;
+        return strdup(buf);
+}
+
+static char *read_executable(pid_t pid)
+{
+        char path[64], buf[4096];
+        ssize_t n;
+
+        snprintf(path, sizeof(path), "/proc/%d/exe", (int) pid);
+        n = readlink(path, buf, sizeof(buf) - 1);
+        if (n < 0)
+                return NULL;
+        buf[n] = 0;
+        return strdup(buf);
+}
+
+static void read_uids(pid_t pid, struct process *p)
+{
+        unsigned int real = UINT32_MAX, effective, saved = UINT32_MAX;
+        char path[64], line[256];
+        FILE *f;
+
+        snprintf(path, sizeof(path), "/proc/%d/status", (int) pid);
+        f = fopen(path, "re");
+        while (f && fgets(line, sizeof(line), f))
+                if (sscanf(line, "Uid: %u %u %u", &real, &effective, &saved) == 3)
+                        break;
+        if (f)
+                fclose(f);
+        p->uid = real;
+        p->saved_uid = saved;
+}
+
+int process_read(pid_t pid, struct process *ret)
+{
+        struct process p = { .pid = pid };
+        int r;
+
+        r = process_read_start(pid, &p.start);
+        if (r < 0)
+                return r;
+        read_uids(pid, &p);
+        p.command = read_text(pid, "comm");
+        p.arguments = read_text(pid, "cmdline");
+        p.executable = read_executable(pid);
+        if (sd_pid_get_unit(pid, &p.unit) < 0)
+                p.unit = NULL;
+        *ret = p;
+        return 0;
+}
+
+void process_done(struct process *p)
+{
+        free(p->command);
+        free(p->executable);
+        free(p->arguments);
+        free(p->unit);
+        *p = (struct process) { 0 };
+}

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Owns deletion on behalf of a client. A made file is recognised by name, type and user and
+ * unlinked. What was tracked, and every directory, is first moved aside within its directory to a
+ * name that nobody can guess, compared there, where it holds still, and then removed or moved
+ * back: a service that has just bound its new socket to the old path keeps it, and a path is gone
+ * at once, however large the tree. The name aside follows from the entry's number, so what a
+ * crash left there is found again by the next attempt.
+ */
+
+#include "daemon/reaper.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "libclient/remover.h"
+#include "libclient/util.h"
+#include "libclient/wire.h"
+
+/* ---- the place ---- */
+
+static int open_place(struct reap_place *p)
+{
+        int r;
+
+        r = cred_enter(p->cred);
+        if (r < 0)
+                return r;
+        p->opened_fd = -1;
+        if (p->fd >= 0)
+                return p->fd;
+        if (p->is_foreign)
+                return -ESTALE;
+        p->opened_fd = identity_open_directory(p->path, p->identity);
+        return p->opened_fd;
+}
+
+/* ---- one entry ---- */
+
+struct task {
+        int dirfd;
+        const struct reap_place *place;
+        struct reap_item *item;
+        char aside[REAPER_ASIDE_SIZE];
+};
+
+void reaper_aside_name(const uint8_t key[NAME_KEY_SIZE], uint64_t id, char buf[REAPER_ASIDE_SIZE])
+{
+        static const char prefix[] = ".tempfiled-";
+        uint64_t again = ~id;
+        char *at = buf + sizeof(prefix) - 1;
+
+        memcpy(buf, prefix, sizeof(prefix));
+        name_encode(name_hash(key, &id, sizeof(id)), at, NAME_TAG_CHARS);
+        name_encode(name_hash(key, &again, sizeof(again)), at + NAME_TAG_CHARS, NAME_TAG_CHARS);
+        at[2 * NAME_TAG_CHARS] = 0;
+}
+
+static enum reap_outcome stuck(struct task *t, int error)
+{
+        t->item->error = error;
+        return REAP_STUCK;
+}
+
+static bool kind_matches(unsigned int kind, mode_t mode)
+{
+        switch (kind) {
+        case WIRE_KIND_FILE:
+                return S_ISREG(mode);
+        case WIRE_KIND_DIRECTORY:
+                return S_ISDIR(mode);
+        default:
+                return !S_ISDIR(mode);
+        }
+}
+
+/* A made entry: its name nobody else could have chosen, so type and user settle it. Root may have
+ * given the file to another user: then it can't be told from another's. */
+static int compare_made(const struct task *t, const char *name)
+{
+        struct stat st;
+
+        if (fstatat(t->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return -errno;
+        if (!kind_matches(t->item->kind, st.st_mode))
+                return IDENTITY_OTHER;
+        if (st.st_uid == t->place->cred->uid)
+                return IDENTITY_SAME;
+        return t->place->cred->uid == 0 ? IDENTITY_UNKNOWN : IDENTITY_OTHER;
+}
+
+static int compare_tracked(const struct task *t, const char *name)
+{
+        struct identity found;
+        int r;
+
+        r = identity_at(t->dirfd, name, &found);
+        if (r < 0)
+                return r;
+        return (int) identity_compare_object(t->item->identity, &found);
+}
+
+/* enum identity_match, or -ENOENT, or another negative errno. */
+static int compare(const struct task *t, const char *name)
+{
+        if (t->item->identity)
+                return compare_tracked(t, name);
+        return compare_made(t, name);
+}
+
+static void note_failed(struct task *t, const char *below)
+{
+        if (asprintf(&t->item->failed, "%s/%s", t->place->path, below) < 0)
+                t->item->failed = NULL; /* then its own path is shown */
+}
+
+static int enter_in_helper(void *userdata)
+{
+        return cred_enter(userdata);
+}
+
+static enum reap_outcome remove_name(struct task *t, const char *name)
+{
+        struct remover_options options = { enter_in_helper, (void *) t->place->cred };
+        struct remover_failure failure;
+        int64_t n;
+
+        if (t->item->kind != WIRE_KIND_DIRECTORY) {
+                if (unlinkat(t->dirfd, name, 0) < 0 && errno != ENOENT)
+                        return stuck(t, -errno);
+                return REAP_GONE;
+        }
+        n = remover_remove(t->dirfd, name, REMOVER_RECURSIVE, &options, &failure);
+        if (n < 0) {
+                note_failed(t, failure.path);
+                return stuck(t, (int) n);
+        }
+        return REAP_GONE;
+}
+
+/* What an earlier attempt moved aside, and was stopped after. */
+static enum reap_outcome remove_aside(struct task *t, enum reap_outcome otherwise)
+{
+        int r = compare(t, t->aside);
+
+        if (r == IDENTITY_SAME)
+                return remove_name(t, t->aside);
+        if (r < 0 && r != -ENOENT)
+                return stuck(t, r);
+        return otherwise;
+}
+
+static enum reap_outcome move_and_remove(struct task *t, const char *name)
+{
+        int r;
+
+        if (renameat2(t->dirfd, name, t->dirfd, t->aside, RENAME_NOREPLACE) < 0) {
+                if (errno == ENOENT)
+                        return remove_aside(t, REAP_GONE);
+                if (errno == EINVAL ||
+                    errno == ENOSYS) /* this file system can't: no more to be had */
+                        return remove_name(t, name);
+                return stuck(t, -errno);
+        }
+        r = compare(t, t->aside);
+        if (r == IDENTITY_SAME)
+                return remove_name(t, t->aside);
+        /* Swapped between the two looks: it was not ours to move. */
+        if (renameat2(t->dirfd, t->aside, t->dirfd, name, RENAME_NOREPLACE) < 0)
+                return stuck(t, -errno);
+        return REAP_OTHER;
+}
+
+/* Compared, moved aside, compared again, removed. */
+static enum reap_outcome delete_aside(struct task *t, const char *name)
+{
+        enum reap_outcome before;
+        int r;
+
+        before = remove_aside(t, REAP_GONE);
+        if (before != REAP_GONE)
+                return before;
+        r = compare(t, name);
+        if (r == -ENOENT)
+                return REAP_GONE;
+        if (r < 0)
+                return stuck(t, r);
+        if (r == IDENTITY_UNKNOWN)
+                return stuck(t, -ENOTUNIQ);
+        if (r == IDENTITY_OTHER)
+                return REAP_OTHER;
+        return move_and_remove(t, name);
+}
+
+static enum reap_outcome delete_made(struct task *t, const char *name)
+{
+        int r;
+
+        if (t->item->kind == WIRE_KIND_DIRECTORY)
+                return delete_aside(t, name);
+        r = compare_made(t, name);
+        if (r == -ENOENT)
+                return REAP_GONE;
+        if (r < 0)
+                return stuck(t, r);
+        if (r == IDENTITY_UNKNOWN)
+                return stuck(t, -ENOTUNIQ);
+        if (r == IDENTITY_OTHER)
+                return REAP_OTHER;
+        return remove_name(t, name);
+}
+
+/* Made under a tag, then perhaps renamed to its target: it is at one of the two. */
+static enum reap_outcome delete_retargeted(struct task *t)
+{
+        struct identity *identity = TAKE_PTR(t->item->identity);
+        enum reap_outcome outcome = delete_made(t, t->item->name);
+
+        t->item->identity = identity;
+        if (outcome != REAP_GONE)
+                return outcome;
+        return delete_aside(t, t->item->target);
+}
+
+static enum reap_outcome delete_item(struct task *t)
+{
+        struct reap_item *i = t->item;
+
+        if (i->name && i->target)
+                return delete_retargeted(t);
+        if (i->identity)
+                return delete_aside(t, i->target ? i->target : i->name);
+        return delete_made(t, i->name);
+}
+
+int reaper_delete(struct job *j)
+{
+        struct delete_job *d = (struct delete_job *) j;
+        int dirfd = open_place(&d->place);
+
+        for (size_t n = 0; n < d->n_items; n++) {
+                struct task t = { .dirfd = dirfd, .place = &d->place, .item = &d->items[n] };
+
+                if (dirfd < 0) {
+                        t.item->error = dirfd;
+                        t.item->outcome = REAP_WAITING;
+                        continue;
+                }
+                reaper_aside_name(d->key, t.item->id, t.aside);
+                t.item->error = 0;
+                t.item->outcome = delete_item(&t);
+        }
+        return 0;
+}
+
+void reap_item_done(struct reap_item *i)
+{
+        free(i->identity);
+        free(i->name);
+        free(i->target);
+        free(i->failed);
+}
+
+/* ---- sweeping ---- */
+
+static int compare_tags(const void *a, const void *b)
+{
+        const struct swept_tag *x = a, *y = b;
+
+        return (x->tag > y->tag) - (x->tag < y->tag);
+}
+
+static unsigned int kind_of(mode_t mode)
+{
+        if (S_ISREG(mode))
+                return WIRE_KIND_FILE;
+        return S_ISDIR(mode) ? WIRE_KIND_DIRECTORY : WIRE_KIND_OTHER;
+}
+
+static int add_name(struct sweep_job *s, size_t tag, unsigned int kind, const char *name)
+{
+        struct swept_name *more;
+
+        if ((s->n_names & (s->n_names + 1)) == 0) { /* room for 1, 3, 7, ... is used up */
+                more = reallocarray(s->names, 2 * s->n_names + 1, sizeof(*more));
+                if (!more)
+                        return -ENOMEM;
+                s->names = more;
+        }
+        s->names[s->n_names] = (struct swept_name) { tag, kind, strdup(name) };
+        if (!s->names[s->n_names].name)
+                return -ENOMEM;
+        s->n_names++;
+        return 0;
+}
+
+/* Wherever eleven characters spell a tag that is looked for, the whole name is checked. */
+static const struct swept_tag *find_tag(const struct sweep_job *s, const char *name, size_t len)
+{
+        struct swept_tag wanted, *t;
+
+        for (size_t at = 0; at + NAME_MARK_CHARS <= len; at++) {
+                if (!name_decode(name + at, NAME_TAG_CHARS, &wanted.tag))
+                        continue;
+                t = bsearch(&wanted, s->tags, s->n_tags, sizeof(*t), compare_tags);
+                if (t && name_check(t->tag, t->key, name, len))
+                        return t;
+        }
+        return NULL;
+}
+
+static int sweep_name(struct sweep_job *s, int dirfd, const char *name)
+{
+        const struct swept_tag *t;
+        struct stat st;
+
+        t = find_tag(s, name, strlen(name));
+        if (!t)
+                return 0;
+        if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        if (st.st_uid != s->place.cred->uid)
+                return 0; /* its name copied by another user */
+        return add_name(s, (size_t) (t - s->tags), kind_of(st.st_mode), name);
+}
+
+static int sweep_directory(struct sweep_job *s, int dirfd)
+{
+        struct dirent *e;
+        DIR *dir;
+        int fd, r = 0;
+
+        fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        dir = fdopendir(fd);
+        if (!dir) {
+                r = -errno;
+                close_fd(fd);
+                return r;
+        }
+        while (r >= 0 && (errno = 0, e = readdir(dir)))
+                r = sweep_name(s, dirfd, e->d_name);
+        if (r >= 0 && errno != 0)
+                r = -errno;
+        closedir(dir);
+        return r;
+}
+
+int reaper_sweep(struct job *j)
+{
+        struct sweep_job *s = (struct sweep_job *) j;
+        int dirfd = open_place(&s->place);
+
+        if (dirfd < 0) {
+                s->error = dirfd;
+                s->is_waiting = true;
+                return 0;
+        }
+        qsort(s->tags, s->n_tags, sizeof(*s->tags), compare_tags);
+        s->error = sweep_directory(s, dirfd);
+        return 0;
+}
+
+void swept_names_free(struct swept_name *names, size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                free(names[i].name);
+        free(names);
+}
+
+int reaper_flush(struct job *j)
+{
+        struct flush_job *f = (struct flush_job *) j;
+        _cleanup_(closep) int fd = -1;
+        int dirfd = open_place(&f->place);
+
+        if (dirfd < 0) {
+                f->error = dirfd;
+                return 0;
+        }
+        fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        f->error = fd < 0 || syncfs(fd) < 0 ? -errno : 0;
+        return 0;
+}

@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Owns the requests: what a client may have registered, reported, kept. What must be asked of the
+ * file system or of /proc first is asked by a worker, and goes on in register_inspected(); by then
+ * the connection, the tag or the process may be gone, and is looked for again.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "daemon/registry-internal.h"
+#include "libclient/util.h"
+
+/* A request whose worker is out. */
+struct registering {
+        struct request *request;
+        uint16_t opcode;
+        struct wire_tag tag;
+        struct wire_register reg;
+        struct directory *directory; /* held by its count of jobs */
+        char *name;
+};
+
+static void free_registering(struct registering *w)
+{
+        free(w->name);
+        free(w);
+}
+
+/* ---- a tag ---- */
+
+/* Said again after a reconnect: what is not said again after it is gone. */
+static void resume_tag(struct registry *g, struct tag *t, struct request *r)
+{
+        (void) registry_flush(g);
+        (void) store_forget_live(g->store, t->id); /* the commit reports a failure */
+        r->id = t->id;
+        registry_record(g, r);
+}
+
+static int prepare_inspection(struct registry *g, struct peer *p, struct inspect_job *i)
+{
+        i->job.done = register_inspected;
+        i->pid = p->pid;
+        i->pidfd = fcntl(p->pidfd, F_DUPFD_CLOEXEC, 3);
+        if (i->pidfd < 0)
+                return -errno;
+        i->wants_process = !p->owner;
+        i->wants_caps = p->cred.uid == 0 && !p->has_caps;
+        return 0;
+}
+
+static int inspect_tag(struct registry *g, struct peer *p, const struct wire_tag *m,
+                       const char *path, int fd, struct request *r)
+{
+        struct registering *w = calloc(1, sizeof(*w));
+        struct inspect_job *i = inspect_new(&p->cred);
+        int error = w && i ? prepare_inspection(g, p, i) : -ENOMEM;
+
+        if (error >= 0) {
+                i->path = strdup(path);
+                error = i->path ? 0 : -ENOMEM;
+        }
+        if (error < 0) {
+                inspect_free(i, g->pool);
+                free(w);
+                return error;
+        }
+        *w = (struct registering) { .request = r, .opcode = WIRE_TAG, .tag = *m };
+        i->wants_directory = true;
+        i->client_fd = fd;
+        i->userdata = w;
+        pool_submit(g->pool, &i->job);
+        return 0;
+}
+
+void registry_tag(struct registry *g, struct peer *p, const void *packet, int fd, struct request *r)
+{
+        struct wire_tag m;
+        struct tag *t;
+        int error;
+
+        memcpy(&m, packet, sizeof(m));
+        t = registry_tag_by_tag(g, m.tag);
+        if (t) {
+                pool_close(g->pool, p->cred.uid, fd);
+                if (t->owner != p->owner || memcmp(t->key, m.key, NAME_KEY_SIZE) != 0)
+                        return registry_fail(g, r, -EEXIST);
+                return resume_tag(g, t, r);
+        }
+        error = inspect_tag(g, p, &m, (const char *) packet + sizeof(m), fd, r);
+        if (error < 0) {
+                pool_close(g->pool, p->cred.uid, fd);
+                registry_fail(g, r, error);
+        }
+}
+
+/* The asker as an owner: known before, or as the worker has just seen it. */
+static int owner_of_request(struct registry *g, struct peer *p, struct inspect_job *i,
+                            struct owner **ret)
+{
+        int r;
+
+        if (p->owner) {
+                *ret = p->owner;
+                return p->owner->state == OWNER_LIVING ? 0 : -ESRCH;
+        }
+        r = registry_add_owner(g, &i->process, &i->pidfd, ret);
+        if (r < 0)
+                return r;
+        p->owner = *ret;
+        TAILQ_INSERT_TAIL(&(*ret)->peers, p, of_owner);
+        return 0;
+}
+
+static int take_tag(struct registry *g, struct inspect_job *i, struct registering *w,
+                    struct request *r)
+{
+        struct tag like = { .tag = w->tag.tag }, *t;
+        struct peer *p = r->peer;
+        int error;
+
+        if (registry_tag_by_tag(g, w->tag.tag))
+                return -EEXIST;
+        if (i->wants_caps) {
+                p->cred.caps = i->cred.caps;
+                p->has_caps = true;
+        }
+        error = owner_of_request(g, p, i, &like.owner);
+        if (error < 0)
+                return error;
+        error = registry_add_cred(g, &p->cred, &like.cred);
+        if (error < 0)
+                return error;
+        error = registry_add_directory(g, i->path, &i->identity, i->is_foreign, &i->fd,
+                                       &like.directory);
+        if (error < 0)
+                return error;
+        memcpy(like.key, w->tag.key, NAME_KEY_SIZE);
+        like.is_unreadable = (w->tag.flags & WIRE_TAG_UNREADABLE) != 0;
+        error = registry_add_tag(g, &like, &t);
+        if (error < 0)
+                return error;
+        r->id = t->id;
+        r->fresh_tag = t;
+        r->is_durable = g->is_power && identity_outlives_power(&t->directory->identity);
+        registry_record(g, r);
+        return 0;
+}
+
+/* ---- reports ---- */
+
+/* A tag that is not this client's, or not known any more, is passed over: nothing depends on a
+ * report but the list. */
+static struct tag *reported_tag(struct registry *g, const struct peer *p, uint64_t tag)
+{
+        struct tag *t = registry_tag_by_tag(g, tag);
+
+        return t && p->owner && t->owner == p->owner ? t : NULL;
+}
+
+static int owner_and_kind(const struct store_entry *e, void *userdata)
+{
+        struct store_entry *copy = userdata;
+
+        *copy = *e;
+        copy->name = copy->target = copy->failed = NULL; /* borrowed, and gone after this */
+        copy->identity = (struct store_bytes) { 0 };
+        return 0;
+}
+
+static int find_own_entry(struct registry *g, const struct peer *p, uint64_t id,
+                          struct store_entry *ret)
+{
+        int r;
+
+        (void) registry_flush(g);
+        r = store_get_entry(g->store, id, owner_and_kind, ret);
+        if (r < 0)
+                return r;
+        return p->owner && ret->owner == p->owner->id ? 0 : -EPERM;
+}
+
+static void report_plain(struct registry *g, struct peer *p, const struct wire_record *m)
+{
+        struct store_entry e;
+        uint64_t owner;
+
+        if (m->tag_or_id >> SEQ_BITS || find_own_entry(g, p, m->tag_or_id, &e) < 0 ||
+            e.state != WIRE_STATE_LIVE)
+                return;
+        if (m->what == WIRE_SETTLED) {
+                /* Nobody to pass it on to: the other has ended before. */
+                if (store_pass_on(g->store, m->tag_or_id, &owner) >= 0 && owner == p->owner->id)
+                        (void) reaping_one(g, m->tag_or_id, NULL); /* else with its maker */
+                return;
+        }
+        if (store_remove_entry(g->store, m->tag_or_id) == 0)
+                registry_leave_directory(g, registry_directory(g, e.directory), 1);
+}
+
+void registry_report(struct registry *g, struct peer *p, const void *packet, size_t len)
+{
+        struct wire_record m;
+        const char *name;
+        size_t at = 0;
+        struct tag *t;
+
+        while (wire_next_record(packet, len, &at, &m, &name)) {
+                if (m.seq == 0) {
+                        report_plain(g, p, &m);
+                        continue;
+                }
+                t = reported_tag(g, p, m.tag_or_id);
+                if (!t)
+                        continue;
+                if (m.what == WIRE_GONE)
+                        (void) registry_report_gone(g, t, m.seq);
+                else if (name_check(t->tag, t->key, name, m.name_len))
+                        (void) registry_report_made(g, t, m.seq, m.kind, name);
+        }
+}
+
+/* ---- reserve, track, target ---- */
+
+static bool needs_inspection(const struct wire_register *m, int fd)
+{
+        return fd >= 0 || m->header.opcode != WIRE_RESERVE;
+}
+
+/* An entry with an owner of its own. Under a tag it stays the tag's; else the directory has it. */
+static int put_registered(struct registry *g, struct tag *t, struct owner *o, struct store_entry *e,
+                          struct request *r)
+{
+        bool is_plain = e->id == 0;
+        int error;
+
+        e->state = WIRE_STATE_LIVE;
+        e->created_usec = now_realtime_usec();
+        e->owner = o->id;
+        e->directory = t->directory->id;
+        e->cred = t->cred->cred.id;
+        error = store_put_entry(g->store, e);
+        if (error < 0)
+                return error;
+        t->directory->n_users += is_plain;
+        r->id = e->id;
+        r->is_durable = g->is_power && identity_outlives_power(&t->directory->identity);
+        registry_record(g, r);
+        return 0;
+}
+
+static int reserve(struct registry *g, struct tag *t, struct owner *other,
+                   const struct wire_register *m, const char *name, struct request *r)
+{
+        struct store_entry e = { .kind = m->kind, .name = name };
+        int error;
+
+        error = put_registered(g, t, t->owner, &e, r);
+        if (error < 0 || !other || other == t->owner)
+                return error;
+        /* Both hold it until the asker says that it is made, or has ended: if the other ends
+         * before the thing exists, somebody is left to delete it. */
+        return store_add_claim(g->store, e.id, other->id);
+}
+
+static int inspect_registration(struct registry *g, struct peer *p, struct tag *t,
+                                const struct wire_register *m, const char *name, int fd,
+                                struct request *r)
+{
+        struct registering *w = calloc(1, sizeof(*w));
+        struct inspect_job *i = inspect_new(&p->cred);
+
+        if (!w || !i || !(w->name = strdup(name))) {
+                inspect_free(i, g->pool);
+                free(w);
+                return -ENOMEM;
+        }
+        w->request = r;
+        w->opcode = m->header.opcode;
+        w->reg = *m;
+        w->directory = t->directory;
+        i->job.done = register_inspected;
+        i->job.device = t->directory->identity.dev;
+        i->pidfd = fd;
+        i->wants_process = i->is_other = fd >= 0;
+        i->wants_object = m->header.opcode != WIRE_RESERVE;
+        i->dirfd = t->directory->fd;
+        i->dir_path = t->directory->path;
+        i->dir_identity = &t->directory->identity;
+        i->dir_is_foreign = t->directory->is_foreign;
+        i->name = strdup(name);
+        i->userdata = w;
+        t->directory->n_jobs++;
+        pool_submit(g->pool, &i->job);
+        return 0;
+}
+
+static int made_name(const struct store_entry *e, void *userdata)
+{
+        char **name = userdata;
+
+        *name = e->name ? strdup(e->name) : NULL;
+        return *name ? 0 : -ENOENT;
+}
+
+/* The thing that a TARGET is about is found under the name that it was made with. */
+static int start_registration(struct registry *g, struct peer *p, struct tag *t,
+                              const struct wire_register *m, const char *name, int fd,
+                              struct request *r)
+{
+        _cleanup_(freep) char *made = NULL;
+        int error;
+
+        if (m->owner.kind != WIRE_OWNER_PROCESS || m->retain_sec > 0)
+                return -EOPNOTSUPP;
+        if (m->header.opcode == WIRE_TARGET) {
+                (void) registry_flush(g);
+                error = store_get_entry(g->store, t->id << SEQ_BITS | m->seq, made_name, &made);
+                if (error < 0)
+                        return error;
+                return inspect_registration(g, p, t, m, made, fd, r);
+        }
+        return inspect_registration(g, p, t, m, name, fd, r);
+}
+
+void registry_register(struct registry *g, struct peer *p, const void *packet, int fd,
+                       struct request *r)
+{
+        const char *name = (const char *) packet + sizeof(struct wire_register);
+        struct wire_register m;
+        struct tag *t;
+        int error;
+
+        memcpy(&m, packet, sizeof(m));
+        t = reported_tag(g, p, m.tag);
+        if (!t)
+                error = -ENOENT;
+        else if (needs_inspection(&m, fd))
+                error = start_registration(g, p, t, &m, name, fd, r);
+        else
+                error = reserve(g, t, NULL, &m, name, r);
+        if (error < 0) {
+                pool_close(g->pool, p->cred.uid, fd);
+                registry_fail(g, r, error);
+        }
+}
+
+static unsigned int kind_of(const struct identity *i)
+{
+        if (S_ISREG(i->mode))
+                return WIRE_KIND_FILE;
+        return S_ISDIR(i->mode) ? WIRE_KIND_DIRECTORY : WIRE_KIND_OTHER;
+}
+
+static int take_object(struct registry *g, struct tag *t, struct owner *owner,
+                       struct inspect_job *i, struct registering *w, struct request *r)
+{
+        uint8_t packed[IDENTITY_PACKED_MAX];
+        struct store_entry e = {
+                .kind = kind_of(&i->object),
+                .name = i->name,
+                .identity = { packed, identity_pack(&i->object, packed) },
+        };
+
+        if (w->opcode == WIRE_TARGET) {
+                if (i->object.handle_len == 0)
+                        return -ESTALE; /* renamed, it could not be told from another */
+                e.id = t->id << SEQ_BITS | w->reg.seq;
+                e.target = w->name;
+        }
+        return put_registered(g, t, owner, &e, r);
+}
+
+static int take_registration(struct registry *g, struct inspect_job *i, struct registering *w,
+                             struct request *r)
+{
+        struct tag *t = reported_tag(g, r->peer, w->reg.tag);
+        struct owner *other = NULL;
+        int error;
+
+        if (!t)
+                return -ENOENT;
+        if (i->wants_process) {
+                error = registry_add_owner(g, &i->process, &i->pidfd, &other);
+                if (error < 0)
+                        return error;
+        }
+        if (w->opcode == WIRE_RESERVE)
+                return reserve(g, t, other, &w->reg, w->name, r);
+        return take_object(g, t, other ? other : t->owner, i, w, r);
+}
+
+void register_inspected(struct job *j, void *userdata)
+{
+        struct inspect_job *i = (struct inspect_job *) j;
+        struct registering *w = i->userdata;
+        struct registry *g = userdata;
+        struct request *r = w->request;
+        int error = i->error;
+
+        if (error >= 0 && !r->peer)
+                error = -ECONNRESET; /* nobody waits for it */
+        if (error >= 0 && pidfd_is_dead(r->peer->pidfd))
+                error = -ESRCH;
+        if (error >= 0)
+                error = w->opcode == WIRE_TAG ? take_tag(g, i, w, r)
+                                              : take_registration(g, i, w, r);
+        if (w->directory) {
+                w->directory->n_jobs--;
+                registry_leave_directory(g, w->directory, 0);
+        }
+        inspect_free(i, g->pool);
+        free_registering(w);
+        if (error < 0)
+                registry_fail(g, r, error);
+}
+
+/* ---- keep ---- */
+
+static uint64_t id_of_ref(struct registry *g, const struct wire_ref *ref)
+{
+        struct tag *t;
+
+        if (ref->seq == 0)
+                return ref->tag_or_id;
+        t = registry_tag_by_tag(g, ref->tag_or_id);
+        return t ? t->id << SEQ_BITS | ref->seq : 0;
+}
+
+/* May this peer change that entry, and is it still there to be changed? */
+static int check_change(struct registry *g, const struct peer *p, const struct store_entry *e)
+{
+        struct known_cred *k = registry_cred(g, e->cred);
+        struct owner *o = registry_owner(g, e->owner);
+
+        if (p->cred.uid != 0 && (!k || k->cred.uid != p->cred.uid))
+                return -EPERM;
+        if (e->state == WIRE_STATE_LIVE)
+                return o && o->state == OWNER_LIVING ? 0 : -ESTALE;
+        if (e->state == WIRE_STATE_KEPT)
+                return -ENOENT;
+        return e->next_try_usec == 0 ? -ESTALE : 0; /* a worker has it now */
+}
+
+void registry_keep(struct registry *g, struct peer *p, const void *packet, struct request *r)
+{
+        struct wire_change m;
+        struct store_entry e;
+        uint64_t id;
+        int error;
+
+        memcpy(&m, packet, sizeof(m));
+        (void) registry_flush(g);
+        id = id_of_ref(g, &m.ref);
+        error = id ? store_get_entry(g->store, id, owner_and_kind, &e) : -ENOENT;
+        if (error >= 0)
+                error = check_change(g, p, &e);
+        if (error < 0)
+                return registry_fail(g, r, error);
+
+        if (id >> SEQ_BITS) /* a sweep must know that this name is not meant */
+                error = store_change_entry(g->store, id, WIRE_STATE_KEPT, 0, 0, 0, NULL);
+        else {
+                error = store_remove_entry(g->store, id);
+                if (error >= 0)
+                        registry_leave_directory(g, registry_directory(g, e.directory), 1);
+        }
+        if (error < 0)
+                return registry_fail(g, r, error);
+        r->id = id;
+        r->is_durable = true;
+        registry_record(g, r);
+}
+
+void registry_reap(struct registry *g, struct peer *p, const void *packet, struct request *r)
+{
+        struct wire_reap m;
+        struct store_entry e;
+        struct known_cred *k;
+        int error;
+
+        memcpy(&m, packet, sizeof(m));
+        (void) registry_flush(g);
+        if (m.id == 0) {
+                if (p->cred.uid != 0 && !cred_is_own(p->cred.uid))
+                        return registry_fail(g, r, -EPERM);
+                (void) store_wake_all(g->store); /* else they come when they are due */
+                return reaping_retry(g, r);
+        }
+        error = store_get_entry(g->store, m.id, owner_and_kind, &e);
+        if (error < 0)
+                return registry_fail(g, r, error);
+        k = registry_cred(g, e.cred);
+        if (p->cred.uid != 0 && (!k || k->cred.uid != p->cred.uid))
+                return registry_fail(g, r, -EPERM);
+        if (e.state == WIRE_STATE_KEPT)
+                return registry_fail(g, r, -ENOENT);
+        if (e.state == WIRE_STATE_LIVE && !(m.flags & WIRE_REAP_FORCE))
+                return registry_fail(g, r, -EBUSY);
+        error = reaping_one(g, m.id, r);
+        if (error < 0)
+                registry_fail(g, r, error);
+}

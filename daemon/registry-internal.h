@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TEMPFILED_REGISTRY_INTERNAL_H
+#define TEMPFILED_REGISTRY_INTERNAL_H
+
+/* What the registry's files share: registry.c (objects, turns), register.c (requests), reaping.c
+ * (what an owner's end causes). */
+
+#include "daemon/identity.h"
+#include "daemon/inspect.h"
+#include "daemon/owner.h"
+#include "daemon/reaper.h"
+#include "daemon/registry.h"
+#include "daemon/store.h"
+#include "libclient/name.h"
+
+#define SEQ_BITS 32
+#define BATCH 1024U
+
+struct owner;
+TAILQ_HEAD(owner_list, owner);
+
+struct directory {
+        uint64_t id;
+        char *path;
+        struct identity identity;
+        bool is_foreign;
+        uint64_t stored_in;       /* the attempt to commit that it is part of; 0: none */
+        int fd;                   /* -1: to be opened by its path */
+        uint64_t n_users;         /* tags, and entries without a tag */
+        unsigned int n_jobs;      /* that are out with it */
+        struct owner_list hungry; /* who wait until fewer are */
+};
+
+struct known_cred {
+        struct cred cred;   /* never moves, never goes */
+        uint64_t stored_in; /* the attempt to commit that it is part of; 0: none */
+};
+
+struct tag {
+        TAILQ_ENTRY(tag) of_owner;
+        uint64_t id;
+        uint64_t tag;
+        uint8_t key[NAME_KEY_SIZE];
+        struct owner *owner;
+        struct directory *directory;
+        struct known_cred *cred;
+        sd_id128_t boot;
+        uint64_t flushed;   /* highest number that has reached the store */
+        uint64_t stored_in; /* the attempt to commit that it is part of; 0: none */
+        bool needs_sweep;
+        bool is_sweeping;
+        bool is_dead;
+        bool is_unreadable;
+        uint64_t dead_since; /* count of flushes by then */
+};
+TAILQ_HEAD(tag_list, tag);
+TAILQ_HEAD(peer_list, peer);
+
+enum owner_state {
+        OWNER_LIVING = 1,
+        OWNER_DYING = 2, /* seen dead, not dealt with yet */
+        OWNER_REAPING = 3,
+        OWNER_ENDED = 4, /* all was tried; what is stuck, and tombstones, remain */
+};
+
+struct owner {
+        TAILQ_ENTRY(owner) dying; /* in the list of the dying, or of a directory's hungry */
+        struct registry *registry;
+        uint64_t id;
+        struct epoch epoch;
+        pid_t pid;
+        uint64_t start;
+        uid_t uid;
+        int pidfd;
+        sd_event_source *source;
+        enum owner_state state;
+        uint64_t stored_in; /* the attempt to commit that it is part of; 0: none */
+        bool is_lost;       /* unknown: in another pid namespace */
+        struct peer_list peers;
+        struct tag_list tags;
+        struct process *process; /* until it is stored */
+        /* while it is reaped */
+        struct tag *at_tag;
+        bool past_tags;
+        bool is_exhausted;
+        bool is_hungry;
+        uint64_t cursor;
+        unsigned int n_jobs;
+};
+TAILQ_HEAD(request_list, request);
+
+/* What was made or is gone and has not reached the store. */
+struct pending {
+        uint64_t id;
+        unsigned int kind;
+        bool is_gone;
+        bool is_written; /* in the open transaction */
+        char *name;
+        uint64_t created_usec;
+};
+
+struct registry {
+        sd_event *event;
+        struct store *store;
+        struct pool *pool;
+        struct registry_callbacks callbacks;
+        struct epoch epoch;
+        bool is_power;
+        bool mounts_changed;
+        bool retry_is_due;
+        bool flush_is_due;
+        bool needs_schedule, needs_flush, sweep_again;
+        uint64_t n_flushes;
+        void *owners_by_pid, *owners_by_id, *tags_by_tag, *tags_by_id, *directories_by_id,
+                *directories_by_identity, *creds_by_id, *creds_by_value; /* tsearch(3) trees */
+        void *pending;                                                   /* struct pending by id */
+        struct owner_list dying;
+        struct request_list uncommitted, unsynced;
+        struct job *recorded; /* finished jobs whose results are in the open transaction */
+        struct job *again;    /* the same, to be recorded once more: the commit failed */
+        uint64_t next_owner, next_tag, next_directory, next_cred;
+        uint64_t n_owners, n_tags, n_directories, n_reaping, n_reaped, n_failed;
+        uint64_t attempt; /* to commit: this one's number */
+        int mounts_fd;
+        sd_event_source *mounts, *retry_timer, *flush_timer, *again_timer;
+};
+
+/* registry.c */
+uint64_t now_realtime_usec(void);
+struct owner *registry_owner(struct registry *g, uint64_t id);
+struct tag *registry_tag_by_id(struct registry *g, uint64_t id);
+struct tag *registry_tag_by_tag(struct registry *g, uint64_t tag);
+struct directory *registry_directory(struct registry *g, uint64_t id);
+struct known_cred *registry_cred(struct registry *g, uint64_t id);
+int registry_add_cred(struct registry *g, const struct cred *c, struct known_cred **ret);
+int registry_add_directory(struct registry *g, const char *path, const struct identity *i,
+                           bool is_foreign, int *fd, struct directory **ret);
+int registry_add_owner(struct registry *g, struct process *p, int *pidfd, struct owner **ret);
+int registry_add_tag(struct registry *g, const struct tag *like, struct tag **ret);
+struct owner *registry_owner_of_pid(struct registry *g, pid_t pid);
+void registry_drop_tag(struct registry *g, struct tag *t);
+void registry_drop_owner(struct registry *g, struct owner *o);
+void registry_leave_directory(struct registry *g, struct directory *d, uint64_t n);
+int registry_flush(struct registry *g);
+void registry_arm(struct registry *g, sd_event_source **timer, uint64_t usec,
+                  sd_event_time_handler_t handler);
+void registry_fail(struct registry *g, struct request *r, int error);
+void registry_record(struct registry *g, struct request *r);
+int registry_report_made(struct registry *g, struct tag *t, uint32_t seq, unsigned int kind,
+                         const char *name);
+int registry_report_gone(struct registry *g, struct tag *t, uint32_t seq);
+
+/* register.c */
+void register_inspected(struct job *j, void *userdata);
+
+/* reaping.c */
+void reaping_begin(struct registry *g, struct owner *o);
+void reaping_step(struct registry *g, struct owner *o);
+void reaping_retry(struct registry *g, struct request *r);
+int reaping_one(struct registry *g, uint64_t id, struct request *r);
+void reaping_sweep_all(struct registry *g);
+void reaping_flush_tombstones(struct registry *g);
+int reaping_record(struct registry *g, struct job *j);  /* writes a finished job's results */
+void reaping_settle(struct registry *g, struct job *j); /* after they are committed */
+void reaping_schedule(struct registry *g);
+void reaping_open_directories(struct registry *g);
+
+#endif

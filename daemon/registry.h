@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TEMPFILED_REGISTRY_H
+#define TEMPFILED_REGISTRY_H
+
+/*
+ * The rules: who may register what, and what an owner's end causes. Memory holds owners, tags,
+ * directories and credentials; entries are in the store alone.
+ *
+ * Everything happens in turns of the loop. In a turn, clients' packets are handed in, then
+ * registry_turn() takes in what has died and what workers have finished, and commits all of it
+ * together. A request is answered when what it asked for is committed (and, where it must outlive
+ * a power cut, when the disk has it).
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <systemd/sd-event.h>
+
+#include "daemon/cred.h"
+#include "daemon/pool.h"
+#include "daemon/store.h"
+#include "libclient/wire.h"
+
+struct owner;
+struct registry;
+
+/* Who asks: one connection's other end. */
+struct peer {
+        TAILQ_ENTRY(peer) of_owner;
+        struct owner *owner; /* NULL until it registers something */
+        pid_t pid;
+        int pidfd;
+        struct cred cred;
+        bool has_caps; /* cred.caps was read */
+};
+
+/* A question that is under way. The conn makes it, the registry gives it back by answer(). */
+struct request {
+        TAILQ_ENTRY(request) link;    /* the conn's */
+        TAILQ_ENTRY(request) waiting; /* the registry's */
+        struct conn *conn;            /* NULL, as the next: gone meanwhile */
+        struct peer *peer;
+        uint32_t serial;
+        int result;
+        uint64_t id;
+        uint64_t commit;
+        bool is_durable;       /* answered when the disk has it */
+        struct tag *fresh_tag; /* given up when the commit fails */
+        unsigned int n_jobs;   /* REAP: that are out */
+};
+
+struct registry_callbacks {
+        void (*answer)(struct request *r, void *userdata);
+        /* Read what this peer has sent until there is no more (bounded): it has died. */
+        void (*drain)(struct peer *p, void *userdata);
+        /* Have a turn soon. */
+        void (*wake)(void *userdata);
+        void *userdata;
+};
+
+struct registry_status {
+        struct store_counts counts;
+        uint64_t owners, tags, directories, reaping, reaped, failed;
+        bool is_power;
+};
+
+int registry_new(sd_event *event, struct store *store, bool is_power,
+                 const struct registry_callbacks *callbacks, struct registry **ret);
+void registry_free(struct registry *g);
+
+/* Takes up what the store holds: finds owners again, begins to reap what the dead left. */
+int registry_start(struct registry *g);
+
+/* The end of a turn. */
+void registry_turn(struct registry *g);
+/* All up to this commit is on disk. */
+void registry_synced(struct registry *g, uint64_t number, int error);
+
+struct pool *registry_pool(struct registry *g);
+
+/* A peer comes and goes. @is_fault: the daemon ended the conversation, so reports may be lost. */
+void registry_meet(struct registry *g, struct peer *p);
+void registry_leave(struct registry *g, struct peer *p, bool is_fault);
+
+/*
+ * Requests. The packet was checked; descriptors are taken, also on failure. Each request is
+ * answered exactly once.
+ */
+void registry_tag(struct registry *g, struct peer *p, const void *packet, int fd,
+                  struct request *r);
+void registry_report(struct registry *g, struct peer *p, const void *packet, size_t len);
+void registry_register(struct registry *g, struct peer *p, const void *packet, int fd,
+                       struct request *r);
+void registry_keep(struct registry *g, struct peer *p, const void *packet, struct request *r);
+void registry_reap(struct registry *g, struct peer *p, const void *packet, struct request *r);
+
+/* Rows for a LIST, added to @fn; as store_list(). */
+int registry_list(struct registry *g, uint64_t *cursor, unsigned int scan, store_row_fn fn,
+                  void *userdata);
+int registry_get_status(struct registry *g, struct registry_status *ret);
+
+#endif

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Owns the loop. Events only note what there is to do; a turn, which runs when no more events
+ * are pending, does it: reads the connections that are ready, hands over to the registry, which
+ * commits it all together. That is the group commit: what arrives while a turn runs is in the
+ * next.
+ *
+ * A connection that sends nothing but reports goes quiet for a millisecond at a time, so that
+ * its packets gather and wake nobody. Who asks something rings the doorbell, an eventfd that all
+ * clients share: then all quiet connections are read at once. A client that abuses it can take a
+ * millisecond from others, and no more.
+ */
+
+#include "daemon/server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "daemon/conn.h"
+#include "daemon/log.h"
+#include "libclient/util.h"
+
+#define TURN_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
+#define BUDGET 256U         /* packets of one connection in one turn */
+#define DRAIN_BUDGET 65536U /* of one whose process has died */
+#define QUIET_USEC USEC_PER_MSEC
+#define ACCEPT_PAUSE_USEC (100 * USEC_PER_MSEC)
+#define LISTENERS_MAX 8U
+
+struct listener {
+        int fd;
+        sd_event_source *io;
+};
+
+struct server {
+        sd_event *event;
+        struct store *store;
+        struct registry *registry;
+        struct server_options options;
+        struct listener listeners[LISTENERS_MAX];
+        unsigned int n_listeners;
+        sd_event_source *accept_again;
+        struct conn_list conns, ready, quiet, closed;
+        uint64_t n_conns;
+        sd_event_source *turn;
+        int doorbell_fd;
+        sd_event_source *doorbell, *quiet_timer;
+        bool is_timed; /* the timer of the quiet is running */
+        uint64_t started_usec;
+};
+
+static uint64_t now_usec(void)
+{
+        struct timespec t;
+
+        (void) clock_gettime(CLOCK_BOOTTIME, &t);
+        return (uint64_t) t.tv_sec * USEC_PER_SEC + (uint64_t) t.tv_nsec / NSEC_PER_USEC;
+}
+
+static void wake(struct server *s)
+{
+        (void) sd_event_source_set_enabled(s->turn, SD_EVENT_ONESHOT);
+}
+
+void server_ready(struct server *s, struct conn *c)
+{
+        if (!c->is_ready && !c->is_closed) {
+                c->is_ready = true;
+                TAILQ_INSERT_TAIL(&s->ready, c, queued);
+        }
+        wake(s);
+}
+
+static void forget_ready(struct server *s, struct conn *c)
+{
+        if (c->is_ready)
+                TAILQ_REMOVE(&s->ready, c, queued);
+        c->is_ready = false;
+}
+
+static void forget_quiet(struct server *s, struct conn *c)
+{
+        if (c->is_quiet)
+                TAILQ_REMOVE(&s->quiet, c, quiet);
+        c->is_quiet = false;
+}
+
+void server_close_conn(struct server *s, struct conn *c)
+{
+        forget_ready(s, c);
+        forget_quiet(s, c);
+        TAILQ_REMOVE(&s->conns, c, all);
+        TAILQ_INSERT_TAIL(&s->closed, c, all);
+        s->n_conns--;
+        wake(s);
+}
+
+static void free_closed(struct server *s)
+{
+        struct conn *c;
+
+        while ((c = TAILQ_FIRST(&s->closed))) {
+                TAILQ_REMOVE(&s->closed, c, all);
+                conn_free(c);
+        }
+}
+
+/* ---- quiet connections ---- */
+
+static int on_quiet_over(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        struct server *s = userdata;
+        struct conn *c;
+
+        s->is_timed = false;
+        TAILQ_FOREACH(c, &s->quiet, quiet)
+        server_ready(s, c);
+        return 0;
+}
+
+static void time_quiet(struct server *s)
+{
+        if (s->is_timed || TAILQ_EMPTY(&s->quiet))
+                return;
+        s->is_timed = true;
+        (void) sd_event_source_set_time_relative(s->quiet_timer, QUIET_USEC);
+        (void) sd_event_source_set_enabled(s->quiet_timer, SD_EVENT_ONESHOT);
+}
+
+static int on_doorbell(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        struct server *s = userdata;
+        eventfd_t count;
+        struct conn *c;
+
+        (void) eventfd_read(fd, &count);
+        TAILQ_FOREACH(c, &s->quiet, quiet)
+        server_ready(s, c);
+        return 0;
+}
+
+/* Only reports came, and no more now: let more of them gather. Nothing came: back to waiting. */
+static void settle_quiet(struct server *s, struct conn *c, unsigned int packets, bool asked)
+{
+        bool is_quiet = packets > 0 && !asked && !c->is_closed;
+
+        if (c->is_closed || is_quiet == c->is_quiet)
+                return;
+        if (is_quiet)
+                TAILQ_INSERT_TAIL(&s->quiet, c, quiet);
+        else
+                TAILQ_REMOVE(&s->quiet, c, quiet);
+        c->is_quiet = is_quiet;
+        conn_set_quiet(c, is_quiet);
+}
+
+/* ---- the turn ---- */
+
+static void read_ready(struct server *s)
+{
+        struct conn_list now = TAILQ_HEAD_INITIALIZER(now);
+        unsigned int packets;
+        struct conn *c;
+        bool asked;
+
+        TAILQ_CONCAT(&now, &s->ready, queued);
+        while ((c = TAILQ_FIRST(&now))) {
+                TAILQ_REMOVE(&now, c, queued);
+                c->is_ready = false;
+                if (conn_receive(c, BUDGET, &packets, &asked) > 0)
+                        server_ready(s, c); /* more: in the next turn, behind the others */
+                else
+                        settle_quiet(s, c, packets, asked);
+        }
+}
+
+static int on_turn(sd_event_source *source, void *userdata)
+{
+        struct server *s = userdata;
+
+        if (!store_may_write(s->store))
+                return 0; /* a few milliseconds; then writable() wakes */
+        read_ready(s);
+        registry_turn(s->registry);
+        free_closed(s);
+        time_quiet(s);
+        return 0;
+}
+
+/* ---- what the registry asks for ---- */
+
+static void answer(struct request *r, void *userdata)
+{
+        conn_answer(r);
+}
+
+static void drain(struct peer *p, void *userdata)
+{
+        unsigned int packets;
+        bool asked;
+
+        (void) conn_receive(conn_of_peer(p), DRAIN_BUDGET, &packets, &asked);
+}
+
+static void wake_up(void *userdata)
+{
+        wake(userdata);
+}
+
+static void on_synced(uint64_t number, int error, void *userdata)
+{
+        struct server *s = userdata;
+
+        registry_synced(s->registry, number, error);
+        if (error < 0) {
+                log_write(
+                        LOG_CRIT,
+                        &(struct log_fields) { .message_id = LOG_ID_STORE_FAILED, .error = error },
+                        "Cannot write the database through to its disk; ending: %s",
+                        strerror(-error));
+                (void) sd_event_exit(s->event, error);
+        }
+}
+
+/* ---- accepting ---- */
+
+static int on_accept_again(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        struct server *s = userdata;
+
+        for (unsigned int i = 0; i < s->n_listeners; i++)
+                (void) sd_event_source_set_enabled(s->listeners[i].io, SD_EVENT_ON);
+        return 0;
+}
+
+/* Out of descriptors or memory: who waits in the queue waits a moment longer. */
+static void pause_accepting(struct server *s, int error)
+{
+        log_warning("Cannot accept a connection, pausing: %s", strerror(-error));
+        for (unsigned int i = 0; i < s->n_listeners; i++)
+                (void) sd_event_source_set_enabled(s->listeners[i].io, SD_EVENT_OFF);
+        (void) sd_event_source_set_time_relative(s->accept_again, ACCEPT_PAUSE_USEC);
+        (void) sd_event_source_set_enabled(s->accept_again, SD_EVENT_ONESHOT);
+}
+
+static int on_connect(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        struct server *s = userdata;
+        struct conn *c;
+        int r;
+
+        fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0) {
+                r = -errno;
+                if (r == -EMFILE || r == -ENFILE || r == -ENOMEM || r == -ENOBUFS)
+                        pause_accepting(s, r);
+                return 0; /* else the client has gone again */
+        }
+        r = conn_new(s, s->event, fd, &c);
+        if (r == -EMFILE || r == -ENFILE || r == -ENOMEM)
+                pause_accepting(s, r);
+        if (r < 0) {
+                log_debug("Cannot serve a client: %s", strerror(-r));
+                return 0;
+        }
+        TAILQ_INSERT_TAIL(&s->conns, c, all);
+        s->n_conns++;
+        server_ready(s, c);
+        return 0;
+}
+
+int server_listen(struct server *s, int fd)
+{
+        struct listener *l = &s->listeners[s->n_listeners];
+        int one = 1, r;
+
+        if (s->n_listeners == LISTENERS_MAX) {
+                close_fd(fd);
+                return -E2BIG;
+        }
+        /* On the listener, so that it covers what is sent before accept(). */
+        if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof(one)) < 0 ||
+            listen(fd, SOMAXCONN) < 0) {
+                r = -errno;
+                close_fd(fd);
+                return r;
+        }
+        r = sd_event_add_io(s->event, &l->io, fd, EPOLLIN, on_connect, s);
+        if (r < 0) {
+                close_fd(fd);
+                return r;
+        }
+        l->fd = fd;
+        s->n_listeners++;
+        return 0;
+}
+
+/* ---- beginning and end ---- */
+
+static int add_sources(struct server *s)
+{
+        int r;
+
+        r = sd_event_add_defer(s->event, &s->turn, on_turn, s);
+        if (r < 0)
+                return r;
+        (void) sd_event_source_set_priority(s->turn, TURN_PRIORITY);
+        (void) sd_event_source_set_enabled(s->turn, SD_EVENT_OFF);
+        s->doorbell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (s->doorbell_fd < 0)
+                return -errno;
+        r = sd_event_add_io(s->event, &s->doorbell, s->doorbell_fd, EPOLLIN, on_doorbell, s);
+        if (r < 0)
+                return r;
+        r = sd_event_add_time_relative(s->event, &s->quiet_timer, CLOCK_MONOTONIC, 0, 1,
+                                       on_quiet_over, s);
+        if (r < 0)
+                return r;
+        (void) sd_event_source_set_enabled(s->quiet_timer, SD_EVENT_OFF);
+        r = sd_event_add_time_relative(s->event, &s->accept_again, CLOCK_MONOTONIC, 0, 0,
+                                       on_accept_again, s);
+        if (r < 0)
+                return r;
+        (void) sd_event_source_set_enabled(s->accept_again, SD_EVENT_OFF);
+        return 0;
+}
+
+static void server_freep(struct server **s)
+{
+        server_free(*s);
+}
+
+int server_new(sd_event *event, struct store *store, const struct server_options *options,
+               struct server **ret)
+{
+        struct registry_callbacks for_registry = { answer, drain, wake_up, NULL };
+        struct store_callbacks for_store = { on_synced, wake_up, NULL };
+        _cleanup_(server_freep) struct server *s = NULL;
+        int r;
+
+        s = malloc(sizeof(*s));
+        if (!s)
+                return -ENOMEM;
+        *s = (struct server) {
+                .event = sd_event_ref(event),
+                .store = store,
+                .options = *options,
+                .doorbell_fd = -1,
+                .started_usec = now_usec(),
+        };
+        TAILQ_INIT(&s->conns);
+        TAILQ_INIT(&s->ready);
+        TAILQ_INIT(&s->quiet);
+        TAILQ_INIT(&s->closed);
+        r = add_sources(s);
+        if (r < 0)
+                return r;
+        for_registry.userdata = for_store.userdata = s;
+        r = registry_new(event, store, options->is_power, &for_registry, &s->registry);
+        if (r < 0)
+                return r;
+        r = store_start_sync(store, event, &for_store);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(s);
+        return 0;
+}
+
+void server_free(struct server *s)
+{
+        struct conn *c;
+
+        if (!s)
+                return;
+        while ((c = TAILQ_FIRST(&s->conns))) {
+                TAILQ_REMOVE(&s->conns, c, all);
+                conn_free(c);
+        }
+        free_closed(s);
+        for (unsigned int i = 0; i < s->n_listeners; i++) {
+                sd_event_source_disable_unref(s->listeners[i].io);
+                close_fd(s->listeners[i].fd);
+        }
+        registry_free(s->registry);
+        sd_event_source_disable_unref(s->turn);
+        sd_event_source_disable_unref(s->doorbell);
+        sd_event_source_disable_unref(s->quiet_timer);
+        sd_event_source_disable_unref(s->accept_again);
+        close_fd(s->doorbell_fd);
+        sd_event_unref(s->event);
+        free(s);
+}
+
+int server_start(struct server *s)
+{
+        return registry_start(s->registry);
+}
+
+struct registry *server_registry(struct server *s)
+{
+        return s->registry;
+}
+
+int server_doorbell(const struct server *s)
+{
+        return s->doorbell_fd;
+}
+
+void server_get_status(struct server *s, struct wire_status_reply *ret)
+{
+        struct registry_status status;
+
+        ret->result = registry_get_status(s->registry, &status);
+        ret->pid = (uint32_t) getpid();
+        ret->uptime_usec = now_usec() - s->started_usec;
+        ret->connections = s->n_conns;
+        ret->owners = status.owners;
+        ret->directories = status.directories;
+        ret->tags = status.tags;
+        ret->live = status.counts.live - MIN(status.reaping, status.counts.live);
+        ret->reaping = status.reaping;
+        ret->retained = status.counts.retained;
+        ret->stuck = status.counts.stuck;
+        ret->waiting = status.counts.waiting;
+        ret->reaped = status.reaped;
+        ret->failed = status.failed;
+        ret->database_bytes = status.counts.bytes;
+        ret->flags = (uint16_t) ((status.is_power ? WIRE_STATUS_POWER : 0U) |
+                                 (s->options.is_system ? WIRE_STATUS_SYSTEM : 0U));
+}

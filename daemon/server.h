@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TEMPFILED_SERVER_H
+#define TEMPFILED_SERVER_H
+
+/*
+ * The event loop, the listening sockets, the list of connections, and the turn that takes what
+ * has come in together.
+ */
+
+#include <stdbool.h>
+
+#include "daemon/registry.h"
+#include "daemon/store.h"
+
+struct conn;
+struct server;
+
+struct server_options {
+        bool is_power;  /* promises outlive a power cut */
+        bool is_system; /* the system instance, for STATUS */
+};
+
+/* @store: borrowed. @event has SIGTERM and SIGINT end it. */
+int server_new(sd_event *event, struct store *store, const struct server_options *options,
+               struct server **ret);
+void server_free(struct server *s);
+
+/* Listens on a bound SOCK_SEQPACKET socket, which is taken. */
+int server_listen(struct server *s, int fd);
+
+/* Takes up what the store holds; to be called before the loop runs. */
+int server_start(struct server *s);
+
+/* ---- for conn.c ---- */
+
+struct registry *server_registry(struct server *s);
+int server_doorbell(const struct server *s);
+void server_get_status(struct server *s, struct wire_status_reply *ret);
+
+/* This connection has something to read: have it read in the next turn. */
+void server_ready(struct server *s, struct conn *c);
+/* It is to be freed at the end of the turn. */
+void server_close_conn(struct server *s, struct conn *c);
+
+#endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TEMPFILED_STORE_SQL_H
+#define TEMPFILED_STORE_SQL_H
+
+/* All SQL, one clause a line. Included by store.c alone. */
+
+/* Step n takes a database of version n to version n + 1; never edited once released. */
+static const char *const migrations[] = {
+        /* 0 -> 1 */
+        "CREATE TABLE meta ("
+        "  name TEXT PRIMARY KEY,"
+        "  value"
+        ") WITHOUT ROWID;"
+        "INSERT INTO meta VALUES ('key', randomblob(16));"
+        "CREATE TABLE cred ("
+        "  id INTEGER PRIMARY KEY,"
+        "  uid INTEGER NOT NULL,"
+        "  gid INTEGER NOT NULL,"
+        "  caps INTEGER NOT NULL,"
+        "  groups BLOB NOT NULL"
+        ");"
+        "CREATE TABLE owner ("
+        "  id INTEGER PRIMARY KEY,"
+        "  kind INTEGER NOT NULL,"
+        "  is_dead INTEGER NOT NULL,"
+        "  boot BLOB NOT NULL,"
+        "  pid_ns INTEGER NOT NULL,"
+        "  init_start INTEGER NOT NULL,"
+        "  pid INTEGER NOT NULL,"
+        "  start INTEGER NOT NULL,"
+        "  uid INTEGER NOT NULL,"
+        "  command TEXT NOT NULL,"
+        "  executable TEXT NOT NULL,"
+        "  arguments TEXT NOT NULL,"
+        "  unit TEXT NOT NULL"
+        ");"
+        "CREATE TABLE directory ("
+        "  id INTEGER PRIMARY KEY,"
+        "  path BLOB NOT NULL,"
+        "  identity BLOB NOT NULL,"
+        "  is_foreign INTEGER NOT NULL" /* its path means something else in the daemon's view */
+        ");"
+        "CREATE TABLE tag ("
+        "  id INTEGER PRIMARY KEY,"
+        "  tag INTEGER NOT NULL,"
+        "  key BLOB NOT NULL,"
+        "  owner INTEGER NOT NULL,"
+        "  directory INTEGER NOT NULL,"
+        "  cred INTEGER NOT NULL,"
+        "  needs_sweep INTEGER NOT NULL,"
+        "  is_dead INTEGER NOT NULL,"
+        "  is_unreadable INTEGER NOT NULL,"
+        "  boot BLOB NOT NULL"
+        ");"
+        "CREATE TABLE entry ("
+        "  id INTEGER PRIMARY KEY," /* tag id << 32 | number, or a plain number */
+        "  kind INTEGER NOT NULL,"
+        "  state INTEGER NOT NULL,"
+        "  name BLOB,"
+        "  created INTEGER NOT NULL,"
+        "  owner INTEGER," /* NULL, as the next two: the tag's */
+        "  directory INTEGER,"
+        "  cred INTEGER,"
+        "  target BLOB,"
+        "  identity BLOB,"
+        "  error INTEGER,"
+        "  attempts INTEGER,"
+        "  next_try INTEGER,"
+        "  failed BLOB"
+        ");"
+        "CREATE TABLE claim (" /* further owners of an entry, beside the one in its row */
+        "  entry INTEGER NOT NULL,"
+        "  owner INTEGER NOT NULL,"
+        "  PRIMARY KEY (entry, owner)"
+        ") WITHOUT ROWID;"
+        "CREATE INDEX claim_by_owner ON claim (owner);"
+        "CREATE INDEX entry_by_owner ON entry (owner) WHERE owner IS NOT NULL;"
+        "CREATE INDEX entry_by_state ON entry (state, next_try) WHERE state <> 1;",
+};
+
+#define ENTRY_COLUMNS                                                                                \
+        "e.id, e.kind, e.state, e.name, e.created,"                                                  \
+        " coalesce(e.owner, t.owner), coalesce(e.directory, t.directory), coalesce(e.cred, t.cred)," \
+        " e.target, e.identity, e.error, e.attempts, e.next_try, e.failed"
+#define ENTRY_FROM " FROM entry e LEFT JOIN tag t ON t.id = e.id >> 32"
+#define ENTRY_COLUMN_COUNT 14
+
+/* Statement, text. Named after what they do or ask. */
+#define STATEMENTS(X)                                                                              \
+        X(BEGIN, "BEGIN IMMEDIATE")                                                                \
+        X(COMMIT, "COMMIT")                                                                        \
+        X(ROLLBACK, "ROLLBACK")                                                                    \
+        X(ADD_OWNER, "INSERT INTO owner VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")           \
+        X(END_OWNER, "UPDATE owner SET is_dead = 1 WHERE id = ?")                                  \
+        X(REMOVE_OWNER, "DELETE FROM owner WHERE id = ?")                                          \
+        X(ADD_DIRECTORY, "INSERT INTO directory VALUES (?, ?, ?, ?)")                              \
+        X(REMOVE_DIRECTORY, "DELETE FROM directory WHERE id = ?")                                  \
+        X(ADD_CRED, "INSERT INTO cred VALUES (?, ?, ?, ?, ?)")                                     \
+        X(ADD_TAG, "INSERT INTO tag VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                        \
+        X(CHANGE_TAG, "UPDATE tag SET needs_sweep = ?2, is_dead = ?3, boot = ?4 WHERE id = ?1")    \
+        X(SUSPECT_TAGS, "UPDATE tag SET needs_sweep = 1 WHERE NOT is_dead")                        \
+        X(REMOVE_TAG, "DELETE FROM tag WHERE id = ?")                                              \
+        X(REMOVE_KEPT_OF_TAG,                                                                      \
+          "DELETE FROM entry WHERE id >= ?1 << 32 AND id < (?1 + 1) << 32 AND state = 6")          \
+        X(FORGET_LIVE,                                                                             \
+          "DELETE FROM entry WHERE id >= ?1 << 32 AND id < (?1 + 1) << 32 AND state = 1"           \
+          " AND owner IS NULL AND target IS NULL AND identity IS NULL")                            \
+        X(ADD_ENTRY,                                                                               \
+          "INSERT OR IGNORE INTO entry (id, kind, state, name, created, owner, directory, cred,"   \
+          " target, identity) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                              \
+        X(REPLACE_ENTRY,                                                                           \
+          "UPDATE entry SET kind = ?2, state = ?3, name = ?4, created = ?5, owner = ?6,"           \
+          " directory = ?7, cred = ?8, target = ?9, identity = ?10 WHERE id = ?1")                 \
+        X(REMOVE_ENTRY, "DELETE FROM entry WHERE id = ?")                                          \
+        X(CHANGE_ENTRY,                                                                            \
+          "UPDATE entry SET state = ?2, error = ?3, attempts = ?4, next_try = ?5, failed = ?6"     \
+          " WHERE id = ?1")                                                                        \
+        X(DEFER_ENTRY, "UPDATE entry SET next_try = 0 WHERE id = ?1")                              \
+        X(ADD_CLAIM, "INSERT OR IGNORE INTO claim VALUES (?, ?)")                                  \
+        X(REMOVE_CLAIMS_OF_OWNER, "DELETE FROM claim WHERE owner = ?")                             \
+        X(REMOVE_CLAIMS_OF_ENTRY, "DELETE FROM claim WHERE entry = ?")                             \
+        X(INHERIT_OF_OWNER,                                                                        \
+          "UPDATE entry SET owner = (SELECT min(c.owner) FROM claim c WHERE c.entry = entry.id)"   \
+          " WHERE owner = ?1 AND id IN (SELECT c.entry FROM claim c WHERE c.entry = entry.id)")    \
+        X(INHERIT_ENTRY,                                                                           \
+          "UPDATE entry SET owner = (SELECT min(c.owner) FROM claim c WHERE c.entry = entry.id)"   \
+          " WHERE id = ?1 AND id IN (SELECT c.entry FROM claim c WHERE c.entry = entry.id)")       \
+        X(REMOVE_INHERITED,                                                                        \
+          "DELETE FROM claim WHERE owner = (SELECT e.owner FROM entry e WHERE e.id = claim.entry)" \
+          " AND (?1 = 0 OR entry = ?1)")                                                           \
+        X(COUNT_BY_DIRECTORY,                                                                      \
+          "SELECT directory, count(*) FROM entry WHERE id < 1 << 32 GROUP BY directory")           \
+        X(LAST_PLAIN_ENTRY, "SELECT max(id) FROM entry WHERE id < 1 << 32")                        \
+        X(LAST_OF_TAG, "SELECT max(id) FROM entry WHERE id < (?1 + 1) << 32 AND id >= ?1 << 32")   \
+        X(COUNT_ENTRIES, "SELECT count(*) FROM entry")                                             \
+        X(COUNT_STATES, "SELECT state, count(*) FROM entry WHERE state <> 1 GROUP BY state")       \
+        X(COUNT_PAGES, "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")   \
+        X(EACH_OWNER, "SELECT * FROM owner ORDER BY id")                                           \
+        X(EACH_DIRECTORY, "SELECT * FROM directory ORDER BY id")                                   \
+        X(EACH_TAG, "SELECT * FROM tag ORDER BY id")                                               \
+        X(EACH_CRED, "SELECT * FROM cred ORDER BY id")                                             \
+        X(LIVE_OF_TAG,                                                                             \
+          "SELECT " ENTRY_COLUMNS ENTRY_FROM " WHERE e.id >= ?1 << 32 AND e.id < (?1 + 1) << 32"   \
+          " AND e.id > ?2 AND e.state = 1 AND e.owner IS NULL ORDER BY e.id LIMIT ?3")             \
+        X(LIVE_OF_OWNER,                                                                           \
+          "SELECT " ENTRY_COLUMNS ENTRY_FROM " WHERE e.owner = ?1 AND e.id > ?2 AND e.state = 1"   \
+          " ORDER BY e.id LIMIT ?3")                                                               \
+        X(DUE, "SELECT " ENTRY_COLUMNS ENTRY_FROM " WHERE e.state <> 1 AND e.state IN (4, 5)"      \
+               " AND e.next_try > 0 AND e.next_try <= ?1 ORDER BY e.next_try LIMIT ?2")            \
+        X(NEXT_DUE,                                                                                \
+          "SELECT min(next_try) FROM entry WHERE state <> 1 AND state IN (4, 5) AND next_try > 0") \
+        X(WAKE_WAITING, "UPDATE entry SET next_try = 1 WHERE state <> 1 AND state = 5")            \
+        X(WAKE_ALL, "UPDATE entry SET next_try = 1 WHERE state <> 1 AND state IN (4, 5)")          \
+        X(NAMES_OF_TAG,                                                                            \
+          "SELECT " ENTRY_COLUMNS ENTRY_FROM " WHERE e.id >= ?1 << 32 AND e.id < (?1 + 1) << 32"   \
+          " ORDER BY e.id")                                                                        \
+        X(GET_ENTRY, "SELECT " ENTRY_COLUMNS ENTRY_FROM " WHERE e.id = ?1")                        \
+        X(OWNER_HAS, "SELECT 1 FROM entry WHERE owner = ?1 AND state <> 6 LIMIT 1")                \
+        X(TAG_HAS,                                                                                 \
+          "SELECT 1 FROM entry WHERE id >= ?1 << 32 AND id < (?1 + 1) << 32 AND state <> 6"        \
+          " LIMIT 1")                                                                              \
+        X(LIST,                                                                                    \
+          "SELECT " ENTRY_COLUMNS ", d.path, o.command, o.unit, o.kind, o.is_dead, o.pid, c.uid"   \
+          " FROM (SELECT * FROM entry WHERE id > ?1 ORDER BY id LIMIT ?2) e"                       \
+          " LEFT JOIN tag t ON t.id = e.id >> 32"                                                  \
+          " LEFT JOIN owner o ON o.id = coalesce(e.owner, t.owner)"                                \
+          " LEFT JOIN directory d ON d.id = coalesce(e.directory, t.directory)"                    \
+          " LEFT JOIN cred c ON c.id = coalesce(e.cred, t.cred)"                                   \
+          " ORDER BY e.id")
+
+/* The tables that are worth saving from a damaged file, parents first. */
+static const char *const salvaged_tables[] = { "meta", "cred",  "owner", "directory",
+                                               "tag",  "entry", "claim" };
+
+#endif

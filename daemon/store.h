@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TEMPFILED_STORE_H
+#define TEMPFILED_STORE_H
+
+/*
+ * The truth: an SQLite database in the state directory. One connection in the event loop; what
+ * one turn of the loop changes is committed together. Nothing here waits for the disk once the
+ * store is open: committed is safe from a crash of the daemon, and from a power cut when
+ * store_sync() has reported it.
+ *
+ * Results are negative errno values: -ENOSPC disk full, -EUCLEAN the file is damaged, -EIO,
+ * -EEXIST, -ENOMEM. After a failed change the turn's transaction is lost as a whole:
+ * store_commit() says so again.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+#include <systemd/sd-id128.h>
+
+#include "daemon/cred.h"
+
+struct store;
+
+/* Bytes in a row; borrowed from it for the length of a callback. */
+struct store_bytes {
+        const void *data;
+        size_t len;
+};
+
+struct store_owner {
+        uint64_t id;
+        unsigned int kind; /* enum wire_owner_kind */
+        bool is_dead;
+        sd_id128_t boot;
+        uint64_t pid_ns;     /* inode of the daemon's pid namespace, in which pid counts */
+        uint64_t init_start; /* start time of its pid 1: a restarted container's differs */
+        pid_t pid;
+        uint64_t start; /* clock ticks since boot, as /proc/PID/stat */
+        uid_t uid;
+        const char *command, *executable, *arguments, *unit; /* NULL reads as "" */
+};
+
+struct store_directory {
+        uint64_t id;
+        const char *path;
+        struct store_bytes identity; /* as identity_pack() */
+        bool is_foreign;             /* the path means something else in the daemon's view */
+};
+
+struct store_tag {
+        uint64_t id;
+        uint64_t tag;
+        const uint8_t *key; /* NAME_KEY_SIZE bytes */
+        uint64_t owner, directory, cred;
+        bool needs_sweep; /* a report of something made under it may have been lost */
+        bool is_dead;     /* its owner has ended and all was deleted: a tombstone */
+        bool is_unreadable;
+        sd_id128_t boot; /* in which it was last used */
+};
+
+/* An entry. Its number is tag id << 32 | number under the tag, or, without tag, below 2^32. */
+struct store_entry {
+        uint64_t id;
+        unsigned int kind;  /* enum wire_kind */
+        unsigned int state; /* enum wire_state */
+        const char *name;   /* NULL: none but the target */
+        const char *target; /* the name that it is moved to after registration; NULL: none */
+        struct store_bytes identity; /* of what is tracked; none: recognised by name, type, user */
+        uint64_t created_usec;       /* CLOCK_REALTIME */
+        uint64_t owner, directory, cred; /* 0: the tag's */
+        int error;
+        unsigned int attempts;
+        uint64_t next_try_usec; /* CLOCK_REALTIME */
+        const char *failed;
+};
+
+/* What a list shows: the entry with what it refers to. */
+struct store_row {
+        struct store_entry entry;
+        const char *path; /* of the directory */
+        const char *command, *unit;
+        unsigned int owner_kind;
+        bool owner_is_dead;
+        pid_t pid;
+        uid_t uid;
+};
+
+struct store_counts {
+        uint64_t live, retained, stuck, waiting, kept;
+        uint64_t bytes;
+};
+
+struct store_callbacks {
+        /* In the loop: all up to commit @number outlives a power cut now, unless @error. */
+        void (*synced)(uint64_t number, int error, void *userdata);
+        /* In the loop: store_may_write() is true again. */
+        void (*writable)(void *userdata);
+        void *userdata;
+};
+
+/*
+ * Opens or makes the database in @directory. *ret_salvaged: NULL, or the name that a
+ * damaged database was set aside under (to be freed), its readable rows taken over.
+ * -EBUSY another daemon uses it; -EPROTONOSUPPORT it is of a newer version; others as open(2).
+ */
+int store_open(const char *directory, struct store **ret, char **ret_salvaged);
+void store_close(struct store *s);
+
+/* Starts the thread that waits for the disk. */
+int store_start_sync(struct store *s, sd_event *event, const struct store_callbacks *callbacks);
+
+/* False for the few milliseconds in which the log is cut off: come back when writable() says so. */
+bool store_may_write(const struct store *s);
+
+/* The turn: begin is implied by the first change. Commit returns what failed since. */
+int store_commit(struct store *s);
+uint64_t store_committed(const struct store *s); /* number of the last commit */
+void store_sync(struct store *s);                /* have the last commit reported when it is safe */
+
+/* A key of this database, for names that nobody can guess. */
+const uint8_t *store_key(const struct store *s);
+
+int store_get_counts(struct store *s, struct store_counts *ret);
+
+/* The number is assigned when 0, and returned in the structure. */
+int store_add_owner(struct store *s, struct store_owner *o);
+int store_end_owner(struct store *s, uint64_t id); /* it is dead */
+int store_remove_owner(struct store *s, uint64_t id);
+int store_add_directory(struct store *s, struct store_directory *d);
+int store_remove_directory(struct store *s, uint64_t id);
+int store_add_cred(struct store *s, struct cred *c);
+int store_add_tag(struct store *s, struct store_tag *t);
+int store_change_tag(struct store *s, uint64_t id, bool needs_sweep, bool is_dead, sd_id128_t boot);
+int store_suspect_tags(struct store *s);            /* all need a sweep: reports may be lost */
+int store_remove_tag(struct store *s, uint64_t id); /* with the rows of what was kept under it */
+int store_forget_live(struct store *s, uint64_t tag_id); /* before all that is held is said again */
+
+/* With id 0 a number is assigned. An entry of that number is replaced. */
+int store_put_entry(struct store *s, struct store_entry *e);
+int store_remove_entry(struct store *s, uint64_t id);
+int store_change_entry(struct store *s, uint64_t id, unsigned int state, int error,
+                       unsigned int attempts, uint64_t next_try_usec, const char *failed);
+
+int store_defer_entry(struct store *s, uint64_t id); /* it is being tried: not due meanwhile */
+
+/* Another owner holds the entry too. The entry has an owner of its own in its row. */
+int store_add_claim(struct store *s, uint64_t entry, uint64_t owner);
+/* An owner's claims end; what others hold too becomes theirs. */
+int store_end_claims(struct store *s, uint64_t owner);
+/* The claim in the entry's own row ends; the next becomes that. *ret_owner: whose it is now. */
+int store_pass_on(struct store *s, uint64_t entry, uint64_t *ret_owner);
+
+typedef int (*store_owner_fn)(const struct store_owner *o, void *userdata);
+typedef int (*store_directory_fn)(const struct store_directory *d, void *userdata);
+typedef int (*store_tag_fn)(const struct store_tag *t, void *userdata);
+typedef int (*store_cred_fn)(const struct cred *c, void *userdata);
+typedef int (*store_entry_fn)(const struct store_entry *e, void *userdata);
+typedef int (*store_row_fn)(const struct store_row *r, void *userdata);
+
+/* Each row, in the order of ids; a negative result of @fn ends it and is returned. */
+int store_each_owner(struct store *s, store_owner_fn fn, void *userdata);
+int store_each_directory(struct store *s, store_directory_fn fn, void *userdata);
+int store_each_tag(struct store *s, store_tag_fn fn, void *userdata);
+int store_each_cred(struct store *s, store_cred_fn fn, void *userdata);
+
+/* Live ones after @after, at most @limit; owner, directory and cred are filled in. */
+int store_live_of_tag(struct store *s, uint64_t tag_id, uint64_t after, unsigned int limit,
+                      store_entry_fn fn, void *userdata);
+int store_live_of_owner(struct store *s, uint64_t owner, uint64_t after, unsigned int limit,
+                        store_entry_fn fn, void *userdata);
+/* Stuck and waiting ones whose time has come. */
+int store_due(struct store *s, uint64_t now_usec, unsigned int limit, store_entry_fn fn,
+              void *userdata);
+/* When the next of them is due: 0 never. */
+int store_next_due(struct store *s, uint64_t *ret_usec);
+/* All waiting ones are due now. */
+int store_wake_waiting(struct store *s);
+/* All stuck and waiting ones are due now. */
+int store_wake_all(struct store *s);
+/* Every name under a tag, whatever its state. */
+int store_names_of_tag(struct store *s, uint64_t tag_id, store_entry_fn fn, void *userdata);
+/* One entry; -ENOENT. */
+int store_get_entry(struct store *s, uint64_t id, store_entry_fn fn, void *userdata);
+/* The highest number under a tag. */
+int store_last_of_tag(struct store *s, uint64_t tag_id, uint64_t *ret_id);
+/* Has the owner an entry of its own left, in any state but kept? */
+int store_owner_has_entries(struct store *s, uint64_t owner, bool *ret);
+/* Has the tag an entry left, in any state but kept? */
+int store_tag_has_entries(struct store *s, uint64_t tag_id, bool *ret);
+/* How many entries without a tag each directory has. */
+typedef int (*store_count_fn)(uint64_t directory, uint64_t count, void *userdata);
+int store_count_by_directory(struct store *s, store_count_fn fn, void *userdata);
+
+/* Looks at up to @scan entries after *cursor; *cursor is where to go on, 0: that was all. */
+int store_list(struct store *s, uint64_t *cursor, unsigned int scan, store_row_fn fn,
+               void *userdata);
+
+#endif
