@@ -268,8 +268,8 @@ static int reserve(struct registry *g, struct tag *t, struct owner *other,
 }
 
 static int inspect_registration(struct registry *g, struct peer *p, struct tag *t,
-                                const struct wire_register *m, const char *name, int fd,
-                                struct request *r)
+                                const struct wire_register *m, const char *object,
+                                const char *name, int fd, struct request *r)
 {
         struct registering *w = calloc(1, sizeof(*w));
         struct inspect_job *i = inspect_new(&p->cred);
@@ -292,7 +292,7 @@ static int inspect_registration(struct registry *g, struct peer *p, struct tag *
         i->dir_path = t->directory->path;
         i->dir_identity = &t->directory->identity;
         i->dir_is_foreign = t->directory->is_foreign;
-        i->name = strdup(name);
+        i->name = strdup(object);
         i->userdata = w;
         t->directory->n_jobs++;
         pool_submit(g->pool, &i->job);
@@ -322,9 +322,9 @@ static int start_registration(struct registry *g, struct peer *p, struct tag *t,
                 error = store_get_entry(g->store, t->id << SEQ_BITS | m->seq, made_name, &made);
                 if (error < 0)
                         return error;
-                return inspect_registration(g, p, t, m, made, fd, r);
+                return inspect_registration(g, p, t, m, made, name, fd, r);
         }
-        return inspect_registration(g, p, t, m, name, fd, r);
+        return inspect_registration(g, p, t, m, name, name, fd, r);
 }
 
 void registry_register(struct registry *g, struct peer *p, const void *packet, int fd,
