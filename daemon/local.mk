@@ -32,9 +32,9 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/sync.c \
 	%D%/sync.h
 %C%_libtempfiled_la_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS) $(SQLITE_CFLAGS)
-%C%_libtempfiled_la_LIBADD = libclient/libground.la $(SYSTEMD_LIBS) $(SQLITE_LIBS)
+%C%_libtempfiled_la_LIBADD = $(SYSTEMD_LIBS) $(SQLITE_LIBS)
 
 sbin_PROGRAMS += %D%/tempfiled
 %C%_tempfiled_SOURCES = %D%/main.c
 %C%_tempfiled_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS)
-%C%_tempfiled_LDADD = %D%/libtempfiled.la
+%C%_tempfiled_LDADD = %D%/libtempfiled.la libclient/libground.la

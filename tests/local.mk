@@ -33,6 +33,7 @@ if HAVE_CHECK
 check_programs = \
 	%D%/test-ancestor \
 	%D%/test-client \
+	%D%/test-library \
 	%D%/test-name \
 	%D%/test-table \
 	%D%/test-text \
@@ -55,6 +56,10 @@ check_ldadd = \
 %C%_test_client_SOURCES = %D%/test-client.c
 %C%_test_client_CPPFLAGS = $(check_cppflags)
 %C%_test_client_LDADD = $(check_ldadd)
+
+%C%_test_library_SOURCES = %D%/test-library.c
+%C%_test_library_CPPFLAGS = $(check_cppflags)
+%C%_test_library_LDADD = $(check_ldadd)
 
 %C%_test_name_SOURCES = %D%/test-name.c
 %C%_test_name_CPPFLAGS = $(check_cppflags)
