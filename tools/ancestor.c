@@ -6,7 +6,9 @@
  * `f=$(g)`, `$(a | b)`, `$(a || b)`, `( ... )`, `{ ... } &` and nested ones run a command in a
  * forked copy of the script's shell, and that copy is often dead before the name is used. So the
  * climb starts at the parent and goes on while the parent's parent looks like what the process
- * was forked from; when in doubt the longer-lived one is taken. The subtle thing is that all of
+ * was forked from; when in doubt the longer-lived one is taken. A shell that was given one plain
+ * command with -c, as system(3) does, is climbed over too: it ends with that command, and some
+ * shells become the command while others wait for it. The subtle thing is that all of
  * this is read from /proc while processes may end and their numbers return: the climb is done
  * twice, with the pidfd opened in between. The same process at the same place both times, and the
  * pidfd alive afterwards, mean that the pidfd is that process's.
@@ -26,17 +28,23 @@ static bool may_own(const struct process *p)
 }
 
 /*
- * Is @parent perhaps not who started us, but init or a subreaper that took us over? The kernel
- * does not show who is a subreaper. But a child is in its parent's session unless it opened one of
- * its own, and those who adopt (init, systemd --user, container shims) have theirs.
+ * Is @parent perhaps not who started the child, but init or a subreaper that took it over? The
+ * kernel does not show who is a subreaper. But a child is in its parent's session unless it opened
+ * one of its own, and those who adopt (init, systemd --user, container shims) have theirs.
  */
-static bool is_adoptive(const struct process *parent)
+static bool is_adoptive(pid_t child, pid_t session, const struct process *parent)
 {
-        pid_t session = getsid(0);
-
         if (!may_own(parent))
                 return true;
-        return session != getpid() && session != parent->session && parent->pid != 1;
+        return session != child && session != parent->session && parent->pid != 1;
+}
+
+/* Would the thing be of use to @parent, after @p? */
+static bool is_in_between(const struct process *p, const struct process *parent)
+{
+        if (process_is_copy(p, parent))
+                return may_own(parent);
+        return process_is_single_command(p) && !is_adoptive(p->pid, p->session, parent);
 }
 
 static int climb(struct process *ret)
@@ -50,7 +58,7 @@ static int climb(struct process *ret)
         r = process_read(pid, &p);
         if (r < 0)
                 return r;
-        if (is_adoptive(&p))
+        if (is_adoptive(getpid(), getsid(0), &p))
                 return -ECHILD;
 
         while (p.parent > 0) {
@@ -59,7 +67,7 @@ static int climb(struct process *ret)
                         break; /* just ended: then the second climb ends elsewhere */
                 if (r < 0)
                         return r;
-                if (!process_is_copy(&p, &parent) || !may_own(&parent))
+                if (!is_in_between(&p, &parent))
                         break;
                 p = parent;
         }

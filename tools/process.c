@@ -223,3 +223,32 @@ bool process_is_shell(const struct process *p)
         }
         return false;
 }
+
+/* Neither lists, pipelines, groups nor substitutions: the shell has nothing else to do. */
+static bool is_plain_command(const char *s)
+{
+        return *s != '\0' && !strpbrk(s, ";|&\n(){}`");
+}
+
+bool process_is_single_command(const struct process *p)
+{
+        _cleanup_(closep) int fd = -1;
+        char line[4096];
+        const char *option, *command;
+        ssize_t n;
+
+        if (!process_is_shell(p))
+                return false;
+        fd = open_proc(p->pid, "cmdline");
+        if (fd < 0)
+                return false;
+        n = read(fd, line, sizeof(line));
+        if (n <= 0 || n == sizeof(line) || line[n - 1] != '\0')
+                return false; /* what does not fit is hardly a plain command */
+
+        option = line + strlen(line) + 1;
+        if (option >= line + n || !streq(option, "-c"))
+                return false;
+        command = option + sizeof("-c");
+        return command < line + n && is_plain_command(command);
+}

@@ -40,4 +40,7 @@ bool process_is_copy(const struct process *child, const struct process *parent);
 /* Is it a shell, by the file that it runs? */
 bool process_is_shell(const struct process *p);
 
+/* Is it a shell that runs one plain command with -c, and so nothing after that? */
+bool process_is_single_command(const struct process *p);
+
 #endif

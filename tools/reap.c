@@ -70,14 +70,36 @@ static int reap_wanted(const struct ctl *c, struct tempfile_admin *a, int64_t *c
         return status;
 }
 
+static int on_left(const struct tempfile_entry *e, void *userdata)
+{
+        return 0;
+}
+
+/* How many are leaked all the same. */
+static int64_t count_left(struct tempfile_admin *a)
+{
+        const struct tempfile_filter leaked = {
+                .size = sizeof(leaked),
+                .flags = TEMPFILE_LIST_LEAKED,
+        };
+
+        return tempfile_admin_list(a, &leaked, on_left, NULL);
+}
+
+/* The daemon's answer for all of them is a number: whether that is all, the list tells. */
 static int reap_all(struct tempfile_admin *a, int64_t *count)
 {
-        int64_t n = tempfile_admin_reap(a, 0, 0);
+        int64_t n = tempfile_admin_reap(a, 0, 0), left;
 
         if (n < 0)
-                return ctl_error("cannot delete everything: %s; see 'tempfilectl list --leaked'",
-                                 ctl_strerror((int) n));
+                return ctl_error("cannot delete what is leaked: %s", ctl_strerror((int) n));
         *count = n;
+        left = count_left(a);
+        if (left > 0)
+                return ctl_error("%" PRIi64 " cannot be deleted; see 'tempfilectl list --leaked'",
+                                 left);
+        if (left < 0)
+                return ctl_error("cannot list what is left: %s", ctl_strerror((int) left));
         return CTL_OK;
 }
 

@@ -10,6 +10,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 
 #include "libclient/libtempfile.h"
 #include "libclient/util.h"
@@ -17,6 +18,14 @@
 
 #define STATUS_CANNOT_EXECUTE 126
 #define STATUS_NOT_FOUND 127
+
+/* The daemon remembers its owners by name: by the command's, which exec sets a moment later. */
+static void set_name(const char *command)
+{
+        const char *slash = strrchr(command, '/');
+
+        (void) prctl(PR_SET_NAME, slash ? slash + 1 : command); /* for show only */
+}
 
 static int make_directory(const struct ctl *c, struct tempfile **ret)
 {
@@ -62,6 +71,7 @@ int ctl_run(struct ctl *c)
         struct tempfile *t;
         int status, r;
 
+        set_name(c->args[0]);
         status = make_directory(c, &t);
         if (status != CTL_OK)
                 return status;
