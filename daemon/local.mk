@@ -26,6 +26,8 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/registry.h \
 	%D%/server.c \
 	%D%/server.h \
+	%D%/store-internal.h \
+	%D%/store-rows.c \
 	%D%/store-sql.h \
 	%D%/store.c \
 	%D%/store.h \

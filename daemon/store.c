@@ -14,8 +14,6 @@
  * through.
  */
 
-#include "daemon/store.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -25,25 +23,17 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "daemon/store-internal.h"
 #include "daemon/store-sql.h"
 #include "daemon/sync.h"
 #include "libclient/name.h"
 #include "libclient/util.h"
-#include "libclient/wire.h"
 
 #define DATABASE "tempfiled.db"
 #define DAMAGED_MARK                                                                               \
         "damaged" /* left when damage shows while running: salvaged at the next start */
 #define CHECKPOINT_FRAMES 2000 /* 8 MiB of log */
 #define BUSY_MSEC 2000
-#define SEQ_BITS 32
-
-enum statement {
-#define X(name, text) STMT_##name,
-        STATEMENTS(X)
-#undef X
-                STMT_MAX,
-};
 
 static const char *const statement_text[STMT_MAX] = {
 #define X(name, text) [STMT_##name] = text,
@@ -67,8 +57,7 @@ struct store {
         int failed; /* what the current transaction failed with */
         int log_frames;
         uint64_t committed;
-        uint64_t n_entries, n_entries_committed;
-        uint64_t last_plain_entry;
+        struct store_tally tally, committed_tally;
         uint8_t key[NAME_KEY_SIZE];
 };
 
@@ -115,10 +104,7 @@ static int fail(struct store *s, int r)
         return r;
 }
 
-/*
- * Binds by format: i an int64_t, I the same but NULL when 0, s a string but NULL when NULL, t a
- * string or "", b a struct store_bytes, B the same but NULL when empty.
- */
+/* The formats are store-internal.h's. */
 static void bind_all(sqlite3_stmt *q, const char *format, va_list ap)
 {
         for (int n = 1; *format; format++, n++) {
@@ -156,18 +142,6 @@ static void bind_all(sqlite3_stmt *q, const char *format, va_list ap)
         }
 }
 
-static sqlite3_stmt *ask(struct store *s, enum statement which, const char *format, ...)
-{
-        sqlite3_stmt *q = s->stmt[which];
-        va_list ap;
-
-        sqlite3_reset(q);
-        va_start(ap, format);
-        bind_all(q, format, ap);
-        va_end(ap);
-        return q;
-}
-
 static int begin(struct store *s)
 {
         sqlite3_stmt *q = s->stmt[STMT_BEGIN];
@@ -186,7 +160,7 @@ static int begin(struct store *s)
 }
 
 /* Runs a statement that changes something. */
-static int change(struct store *s, enum statement which, const char *format, ...)
+int store_change(struct store *s, enum statement which, const char *format, ...)
 {
         sqlite3_stmt *q = s->stmt[which];
         va_list ap;
@@ -204,6 +178,86 @@ static int change(struct store *s, enum statement which, const char *format, ...
         sqlite3_clear_bindings(q);
         return r;
 }
+
+/* Binds, and calls @row for each row; a negative result of it ends that and is returned. */
+int store_ask(struct store *s, enum statement which, store_take_fn take, const void *fn,
+              void *userdata, const char *format, ...)
+{
+        sqlite3_stmt *q = s->stmt[which];
+        int rc, r = 0;
+        va_list ap;
+
+        sqlite3_reset(q);
+        va_start(ap, format);
+        bind_all(q, format, ap);
+        va_end(ap);
+        while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
+                r = take((struct row *) q, fn, userdata);
+                if (r < 0)
+                        break;
+        }
+        if (r >= 0)
+                r = fail(s, store_errno(s->db, rc));
+        sqlite3_reset(q);
+        sqlite3_clear_bindings(q);
+        return r;
+}
+
+/* ---- what store-rows.c builds on ---- */
+
+uint64_t store_changed(struct store *s)
+{
+        return (uint64_t) sqlite3_changes(s->db);
+}
+
+struct store_tally *store_tally(struct store *s)
+{
+        return &s->tally;
+}
+
+static sqlite3_stmt *statement_of(struct row *row)
+{
+        return (sqlite3_stmt *) row;
+}
+
+uint64_t row_number(struct row *row, int column)
+{
+        return (uint64_t) sqlite3_column_int64(statement_of(row), column);
+}
+
+/* Blobs carry no NUL of their own; SQLite puts one behind what column_text() returns. */
+const char *row_string(struct row *row, int column)
+{
+        return (const char *) sqlite3_column_text(statement_of(row), column);
+}
+
+const char *row_string_or_empty(struct row *row, int column)
+{
+        const char *text = row_string(row, column);
+
+        return text ? text : "";
+}
+
+struct store_bytes row_bytes(struct row *row, int column)
+{
+        struct store_bytes b;
+
+        b.data = sqlite3_column_blob(statement_of(row), column);
+        b.len = (size_t) sqlite3_column_bytes(statement_of(row), column);
+        return b;
+}
+
+sd_id128_t row_id(struct row *row, int column)
+{
+        struct store_bytes b = row_bytes(row, column);
+        sd_id128_t id = SD_ID128_NULL;
+
+        if (b.len == sizeof(id.bytes))
+                memcpy(id.bytes, b.data, sizeof(id.bytes));
+        return id;
+}
+
+/* ---- transactions ---- */
 
 static int end_transaction(struct store *s, enum statement how)
 {
@@ -233,11 +287,11 @@ int store_commit(struct store *s)
         if (r < 0) {
                 (void) end_transaction(s, STMT_ROLLBACK); /* may have happened by itself */
                 s->in_transaction = false;
-                s->n_entries = s->n_entries_committed;
+                s->tally = s->committed_tally;
                 return fail(s, r);
         }
         s->in_transaction = false;
-        s->n_entries_committed = s->n_entries;
+        s->committed_tally = s->tally;
         s->committed++;
         start_checkpoint(s);
         return 0;
@@ -445,16 +499,15 @@ static int prepare_statements(struct store *s)
         return 0;
 }
 
-static int one_number(struct store *s, enum statement which, uint64_t *ret)
+static int take_number(struct row *row, const void *fn, void *userdata)
 {
-        sqlite3_stmt *q = ask(s, which, "");
-        int rc = sqlite3_step(q);
-        int r = store_errno(s->db, rc);
+        *(uint64_t *) userdata = row_number(row, 0);
+        return 0;
+}
 
-        if (rc == SQLITE_ROW)
-                *ret = (uint64_t) sqlite3_column_int64(q, 0);
-        sqlite3_reset(q);
-        return r;
+int store_ask_number(struct store *s, enum statement which, uint64_t *ret)
+{
+        return store_ask(s, which, take_number, NULL, ret, "");
 }
 
 /* The log must exist and be empty on disk before the loop may write without waiting. */
@@ -513,13 +566,13 @@ static int open_database(struct store *s)
         r = prepare_statements(s);
         if (r < 0)
                 return r;
-        r = one_number(s, STMT_COUNT_ENTRIES, &s->n_entries);
+        r = store_ask_number(s, STMT_COUNT_ENTRIES, &s->tally.n_entries);
         if (r < 0)
                 return r;
-        s->n_entries_committed = s->n_entries;
-        r = one_number(s, STMT_LAST_PLAIN_ENTRY, &s->last_plain_entry);
+        r = store_ask_number(s, STMT_LAST_PLAIN_ENTRY, &s->tally.last_plain_entry);
         if (r < 0)
                 return r;
+        s->committed_tally = s->tally;
         return open_log(s);
 }
 
@@ -674,583 +727,4 @@ void store_close(struct store *s)
         close_fd(s->dirfd);
         free(s->path);
         free(s);
-}
-
-/* ---- changes ---- */
-
-static struct store_bytes bytes_of_id(const sd_id128_t *id)
-{
-        return (struct store_bytes) { id->bytes, sizeof(id->bytes) };
-}
-
-static void take_id(struct store *s, uint64_t *id)
-{
-        if (*id == 0)
-                *id = (uint64_t) sqlite3_last_insert_rowid(s->db);
-}
-
-int store_add_owner(struct store *s, struct store_owner *o)
-{
-        int r;
-
-        r = change(s, STMT_ADD_OWNER, "Iiibiiiiitttt", (int64_t) o->id, (int64_t) o->kind,
-                   (int64_t) o->is_dead, bytes_of_id(&o->boot), (int64_t) o->pid_ns,
-                   (int64_t) o->init_start, (int64_t) o->pid, (int64_t) o->start, (int64_t) o->uid,
-                   o->command, o->executable, o->arguments, o->unit);
-        if (r < 0)
-                return r;
-        take_id(s, &o->id);
-        return 0;
-}
-
-int store_end_owner(struct store *s, uint64_t id)
-{
-        return change(s, STMT_END_OWNER, "i", (int64_t) id);
-}
-
-int store_remove_owner(struct store *s, uint64_t id)
-{
-        return change(s, STMT_REMOVE_OWNER, "i", (int64_t) id);
-}
-
-int store_add_directory(struct store *s, struct store_directory *d)
-{
-        int r;
-
-        r = change(s, STMT_ADD_DIRECTORY, "Isbi", (int64_t) d->id, d->path, d->identity,
-                   (int64_t) d->is_foreign);
-        if (r < 0)
-                return r;
-        take_id(s, &d->id);
-        return 0;
-}
-
-int store_remove_directory(struct store *s, uint64_t id)
-{
-        return change(s, STMT_REMOVE_DIRECTORY, "i", (int64_t) id);
-}
-
-int store_add_cred(struct store *s, struct cred *c)
-{
-        struct store_bytes groups = { c->groups, c->n_groups * sizeof(gid_t) };
-        int r;
-
-        r = change(s, STMT_ADD_CRED, "Iiiib", (int64_t) c->id, (int64_t) c->uid, (int64_t) c->gid,
-                   (int64_t) c->caps, groups);
-        if (r < 0)
-                return r;
-        take_id(s, &c->id);
-        return 0;
-}
-
-int store_add_tag(struct store *s, struct store_tag *t)
-{
-        struct store_bytes key = { t->key, NAME_KEY_SIZE };
-        int r;
-
-        r = change(s, STMT_ADD_TAG, "Iibiiiiiib", (int64_t) t->id, (int64_t) t->tag, key,
-                   (int64_t) t->owner, (int64_t) t->directory, (int64_t) t->cred,
-                   (int64_t) t->needs_sweep, (int64_t) t->is_dead, (int64_t) t->is_unreadable,
-                   bytes_of_id(&t->boot));
-        if (r < 0)
-                return r;
-        take_id(s, &t->id);
-        return 0;
-}
-
-int store_change_tag(struct store *s, uint64_t id, bool needs_sweep, bool is_dead, sd_id128_t boot)
-{
-        return change(s, STMT_CHANGE_TAG, "iiib", (int64_t) id, (int64_t) needs_sweep,
-                      (int64_t) is_dead, bytes_of_id(&boot));
-}
-
-int store_suspect_tags(struct store *s)
-{
-        return change(s, STMT_SUSPECT_TAGS, "");
-}
-
-static int change_entries(struct store *s, enum statement which, uint64_t id)
-{
-        int r;
-
-        r = change(s, which, "i", (int64_t) id);
-        if (r < 0)
-                return r;
-        s->n_entries -= (uint64_t) sqlite3_changes(s->db);
-        return 0;
-}
-
-int store_remove_tag(struct store *s, uint64_t id)
-{
-        int r;
-
-        r = change_entries(s, STMT_REMOVE_KEPT_OF_TAG, id);
-        if (r < 0)
-                return r;
-        return change(s, STMT_REMOVE_TAG, "i", (int64_t) id);
-}
-
-int store_forget_live(struct store *s, uint64_t tag_id)
-{
-        return change_entries(s, STMT_FORGET_LIVE, tag_id);
-}
-
-static int write_entry(struct store *s, enum statement which, const struct store_entry *e)
-{
-        return change(s, which, "iiisiIIIsB", (int64_t) e->id, (int64_t) e->kind,
-                      (int64_t) e->state, e->name, (int64_t) e->created_usec, (int64_t) e->owner,
-                      (int64_t) e->directory, (int64_t) e->cred, e->target, e->identity);
-}
-
-int store_put_entry(struct store *s, struct store_entry *e)
-{
-        int r;
-
-        if (e->id == 0)
-                e->id = ++s->last_plain_entry;
-        r = write_entry(s, STMT_ADD_ENTRY, e);
-        if (r < 0)
-                return r;
-        if (sqlite3_changes(s->db) == 0)
-                return write_entry(s, STMT_REPLACE_ENTRY, e);
-        s->n_entries++;
-        return 0;
-}
-
-int store_remove_entry(struct store *s, uint64_t id)
-{
-        int r;
-
-        r = change_entries(s, STMT_REMOVE_ENTRY, id);
-        if (r < 0 || id >> SEQ_BITS)
-                return r;
-        return change(s, STMT_REMOVE_CLAIMS_OF_ENTRY, "i", (int64_t) id);
-}
-
-int store_defer_entry(struct store *s, uint64_t id)
-{
-        return change(s, STMT_DEFER_ENTRY, "i", (int64_t) id);
-}
-
-int store_add_claim(struct store *s, uint64_t entry, uint64_t owner)
-{
-        return change(s, STMT_ADD_CLAIM, "ii", (int64_t) entry, (int64_t) owner);
-}
-
-int store_end_claims(struct store *s, uint64_t owner)
-{
-        int r;
-
-        r = change(s, STMT_REMOVE_CLAIMS_OF_OWNER, "i", (int64_t) owner);
-        if (r < 0)
-                return r;
-        r = change(s, STMT_INHERIT_OF_OWNER, "i", (int64_t) owner);
-        if (r < 0 || sqlite3_changes(s->db) == 0)
-                return r;
-        return change(s, STMT_REMOVE_INHERITED, "i", INT64_C(0));
-}
-
-int store_change_entry(struct store *s, uint64_t id, unsigned int state, int error,
-                       unsigned int attempts, uint64_t next_try_usec, const char *failed)
-{
-        return change(s, STMT_CHANGE_ENTRY, "iiIIIs", (int64_t) id, (int64_t) state,
-                      (int64_t) error, (int64_t) attempts, (int64_t) next_try_usec, failed);
-}
-
-int store_wake_waiting(struct store *s)
-{
-        return change(s, STMT_WAKE_WAITING, "");
-}
-
-int store_wake_all(struct store *s)
-{
-        return change(s, STMT_WAKE_ALL, "");
-}
-
-/* ---- questions ---- */
-
-static uint64_t number_at(sqlite3_stmt *q, int column)
-{
-        return (uint64_t) sqlite3_column_int64(q, column);
-}
-
-/* Blobs carry no NUL of their own; SQLite puts one behind what column_text() returns. */
-static const char *string_at(sqlite3_stmt *q, int column)
-{
-        return (const char *) sqlite3_column_text(q, column);
-}
-
-static const char *string_or_empty(sqlite3_stmt *q, int column)
-{
-        const char *text = string_at(q, column);
-
-        return text ? text : "";
-}
-
-static struct store_bytes bytes_at(sqlite3_stmt *q, int column)
-{
-        struct store_bytes b;
-
-        b.data = sqlite3_column_blob(q, column);
-        b.len = (size_t) sqlite3_column_bytes(q, column);
-        return b;
-}
-
-static sd_id128_t id_at(sqlite3_stmt *q, int column)
-{
-        struct store_bytes b = bytes_at(q, column);
-        sd_id128_t id = SD_ID128_NULL;
-
-        if (b.len == sizeof(id.bytes))
-                memcpy(id.bytes, b.data, sizeof(id.bytes));
-        return id;
-}
-
-/* Calls @row for each row of a question that was bound by ask(). */
-static int each(struct store *s, sqlite3_stmt *q,
-                int (*row)(sqlite3_stmt *q, const void *fn, void *userdata), const void *fn,
-                void *userdata)
-{
-        int rc, r = 0;
-
-        while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
-                r = row(q, fn, userdata);
-                if (r < 0)
-                        break;
-        }
-        if (r >= 0)
-                r = fail(s, store_errno(s->db, rc));
-        sqlite3_reset(q);
-        sqlite3_clear_bindings(q);
-        return r;
-}
-
-static int owner_row(sqlite3_stmt *q, const void *fn, void *userdata)
-{
-        struct store_owner o = {
-                .id = number_at(q, 0),
-                .kind = (unsigned int) number_at(q, 1),
-                .is_dead = number_at(q, 2) != 0,
-                .boot = id_at(q, 3),
-                .pid_ns = number_at(q, 4),
-                .init_start = number_at(q, 5),
-                .pid = (pid_t) number_at(q, 6),
-                .start = number_at(q, 7),
-                .uid = (uid_t) number_at(q, 8),
-                .command = string_or_empty(q, 9),
-                .executable = string_or_empty(q, 10),
-                .arguments = string_or_empty(q, 11),
-                .unit = string_or_empty(q, 12),
-        };
-
-        return (*(const store_owner_fn *) fn)(&o, userdata);
-}
-
-int store_each_owner(struct store *s, store_owner_fn fn, void *userdata)
-{
-        return each(s, ask(s, STMT_EACH_OWNER, ""), owner_row, &fn, userdata);
-}
-
-static int directory_row(sqlite3_stmt *q, const void *fn, void *userdata)
-{
-        struct store_directory d = {
-                .id = number_at(q, 0),
-                .path = string_or_empty(q, 1),
-                .identity = bytes_at(q, 2),
-                .is_foreign = number_at(q, 3) != 0,
-        };
-
-        return (*(const store_directory_fn *) fn)(&d, userdata);
-}
-
-int store_each_directory(struct store *s, store_directory_fn fn, void *userdata)
-{
-        return each(s, ask(s, STMT_EACH_DIRECTORY, ""), directory_row, &fn, userdata);
-}
-
-static int tag_row(sqlite3_stmt *q, const void *fn, void *userdata)
-{
-        struct store_bytes key = bytes_at(q, 2);
-        struct store_tag t = {
-                .id = number_at(q, 0),
-                .tag = number_at(q, 1),
-                .key = key.data,
-                .owner = number_at(q, 3),
-                .directory = number_at(q, 4),
-                .cred = number_at(q, 5),
-                .needs_sweep = number_at(q, 6) != 0,
-                .is_dead = number_at(q, 7) != 0,
-                .is_unreadable = number_at(q, 8) != 0,
-                .boot = id_at(q, 9),
-        };
-
-        if (key.len != NAME_KEY_SIZE)
-                return 0; /* not written by us: its names can't be told, its entries still can */
-        return (*(const store_tag_fn *) fn)(&t, userdata);
-}
-
-int store_each_tag(struct store *s, store_tag_fn fn, void *userdata)
-{
-        return each(s, ask(s, STMT_EACH_TAG, ""), tag_row, &fn, userdata);
-}
-
-static int cred_row(sqlite3_stmt *q, const void *fn, void *userdata)
-{
-        struct store_bytes groups = bytes_at(q, 4);
-        struct cred c = {
-                .id = number_at(q, 0),
-                .uid = (uid_t) number_at(q, 1),
-                .gid = (gid_t) number_at(q, 2),
-                .caps = number_at(q, 3),
-                .n_groups = (uint32_t) (groups.len / sizeof(gid_t)),
-        };
-        int r;
-
-        if (c.n_groups > 0) {
-                c.groups = malloc(groups.len);
-                if (!c.groups)
-                        return -ENOMEM;
-                memcpy(c.groups, groups.data, c.n_groups * sizeof(gid_t));
-        }
-        r = (*(const store_cred_fn *) fn)(&c, userdata);
-        cred_done(&c);
-        return r;
-}
-
-int store_each_cred(struct store *s, store_cred_fn fn, void *userdata)
-{
-        return each(s, ask(s, STMT_EACH_CRED, ""), cred_row, &fn, userdata);
-}
-
-static void read_entry(sqlite3_stmt *q, struct store_entry *e)
-{
-        *e = (struct store_entry) {
-                .id = number_at(q, 0),
-                .kind = (unsigned int) number_at(q, 1),
-                .state = (unsigned int) number_at(q, 2),
-                .name = string_at(q, 3),
-                .created_usec = number_at(q, 4),
-                .owner = number_at(q, 5),
-                .directory = number_at(q, 6),
-                .cred = number_at(q, 7),
-                .target = string_at(q, 8),
-                .identity = bytes_at(q, 9),
-                .error = (int) number_at(q, 10),
-                .attempts = (unsigned int) number_at(q, 11),
-                .next_try_usec = number_at(q, 12),
-                .failed = string_at(q, 13),
-        };
-}
-
-static int entry_row(sqlite3_stmt *q, const void *fn, void *userdata)
-{
-        struct store_entry e;
-
-        read_entry(q, &e);
-        return (*(const store_entry_fn *) fn)(&e, userdata);
-}
-
-int store_live_of_tag(struct store *s, uint64_t tag_id, uint64_t after, unsigned int limit,
-                      store_entry_fn fn, void *userdata)
-{
-        sqlite3_stmt *q =
-                ask(s, STMT_LIVE_OF_TAG, "iii", (int64_t) tag_id, (int64_t) after, (int64_t) limit);
-
-        return each(s, q, entry_row, &fn, userdata);
-}
-
-int store_live_of_owner(struct store *s, uint64_t owner, uint64_t after, unsigned int limit,
-                        store_entry_fn fn, void *userdata)
-{
-        sqlite3_stmt *q = ask(s, STMT_LIVE_OF_OWNER, "iii", (int64_t) owner, (int64_t) after,
-                              (int64_t) limit);
-
-        return each(s, q, entry_row, &fn, userdata);
-}
-
-int store_due(struct store *s, uint64_t now_usec, unsigned int limit, store_entry_fn fn,
-              void *userdata)
-{
-        sqlite3_stmt *q = ask(s, STMT_DUE, "ii", (int64_t) now_usec, (int64_t) limit);
-
-        return each(s, q, entry_row, &fn, userdata);
-}
-
-int store_names_of_tag(struct store *s, uint64_t tag_id, store_entry_fn fn, void *userdata)
-{
-        return each(s, ask(s, STMT_NAMES_OF_TAG, "i", (int64_t) tag_id), entry_row, &fn, userdata);
-}
-
-static int count_row(sqlite3_stmt *q, const void *fn, void *userdata)
-{
-        uint64_t *count = userdata;
-
-        (*count)++;
-        return 0;
-}
-
-int store_get_entry(struct store *s, uint64_t id, store_entry_fn fn, void *userdata)
-{
-        sqlite3_stmt *q = ask(s, STMT_GET_ENTRY, "i", (int64_t) id);
-        int rc = sqlite3_step(q), r;
-
-        if (rc == SQLITE_ROW)
-                r = entry_row(q, &fn, userdata);
-        else
-                r = rc == SQLITE_DONE ? -ENOENT : fail(s, store_errno(s->db, rc));
-        sqlite3_reset(q);
-        return r;
-}
-
-int store_next_due(struct store *s, uint64_t *ret_usec)
-{
-        *ret_usec = 0;
-        return one_number(s, STMT_NEXT_DUE, ret_usec);
-}
-
-static int owner_of_entry(const struct store_entry *e, void *userdata)
-{
-        *(uint64_t *) userdata = e->owner;
-        return 0;
-}
-
-int store_pass_on(struct store *s, uint64_t entry, uint64_t *ret_owner)
-{
-        int r;
-
-        r = change(s, STMT_INHERIT_ENTRY, "i", (int64_t) entry);
-        if (r < 0)
-                return r;
-        r = change(s, STMT_REMOVE_INHERITED, "i", (int64_t) entry);
-        if (r < 0)
-                return r;
-        return store_get_entry(s, entry, owner_of_entry, ret_owner);
-}
-
-static int any(struct store *s, sqlite3_stmt *q, bool *ret)
-{
-        uint64_t count = 0;
-        int r;
-
-        r = each(s, q, count_row, NULL, &count);
-        if (r < 0)
-                return r;
-        *ret = count > 0;
-        return 0;
-}
-
-int store_last_of_tag(struct store *s, uint64_t tag_id, uint64_t *ret_id)
-{
-        sqlite3_stmt *q = ask(s, STMT_LAST_OF_TAG, "i", (int64_t) tag_id);
-        int rc = sqlite3_step(q);
-
-        *ret_id = MAX(number_at(q, 0), tag_id << SEQ_BITS);
-        sqlite3_reset(q);
-        return fail(s, store_errno(s->db, rc));
-}
-
-int store_owner_has_entries(struct store *s, uint64_t owner, bool *ret)
-{
-        return any(s, ask(s, STMT_OWNER_HAS, "i", (int64_t) owner), ret);
-}
-
-int store_tag_has_entries(struct store *s, uint64_t tag_id, bool *ret)
-{
-        return any(s, ask(s, STMT_TAG_HAS, "i", (int64_t) tag_id), ret);
-}
-
-static int directory_count_row(sqlite3_stmt *q, const void *fn, void *userdata)
-{
-        return (*(const store_count_fn *) fn)(number_at(q, 0), number_at(q, 1), userdata);
-}
-
-int store_count_by_directory(struct store *s, store_count_fn fn, void *userdata)
-{
-        return each(s, ask(s, STMT_COUNT_BY_DIRECTORY, ""), directory_count_row, &fn, userdata);
-}
-
-static int state_row(sqlite3_stmt *q, const void *fn, void *userdata)
-{
-        struct store_counts *c = userdata;
-        uint64_t count = number_at(q, 1);
-
-        switch (number_at(q, 0)) {
-        case WIRE_STATE_RETAINED:
-                c->retained = count;
-                break;
-        case WIRE_STATE_STUCK:
-                c->stuck = count;
-                break;
-        case WIRE_STATE_WAITING:
-                c->waiting = count;
-                break;
-        case WIRE_STATE_KEPT:
-                c->kept = count;
-                break;
-        }
-        return 0;
-}
-
-int store_get_counts(struct store *s, struct store_counts *ret)
-{
-        struct store_counts c = { 0 };
-        int r;
-
-        r = each(s, ask(s, STMT_COUNT_STATES, ""), state_row, NULL, &c);
-        if (r < 0)
-                return r;
-        r = one_number(s, STMT_COUNT_PAGES, &c.bytes);
-        if (r < 0)
-                return r;
-        c.live = s->n_entries - c.retained - c.stuck - c.waiting - c.kept;
-        *ret = c;
-        return 0;
-}
-
-struct list_rows {
-        store_row_fn fn;
-        void *userdata;
-        uint64_t last;
-        unsigned int count;
-};
-
-static int list_row(sqlite3_stmt *q, const void *fn, void *userdata)
-{
-        struct list_rows *l = userdata;
-        const int at = ENTRY_COLUMN_COUNT;
-        struct store_row row;
-        int r;
-
-        read_entry(q, &row.entry);
-        row.path = string_or_empty(q, at);
-        row.command = string_or_empty(q, at + 1);
-        row.unit = string_or_empty(q, at + 2);
-        row.owner_kind = (unsigned int) number_at(q, at + 3);
-        row.owner_is_dead = number_at(q, at + 4) != 0;
-        row.pid = (pid_t) number_at(q, at + 5);
-        row.uid = (uid_t) number_at(q, at + 6);
-        r = l->fn(&row, l->userdata);
-        if (r < 0)
-                return r;
-        l->last = row.entry.id;
-        l->count++;
-        return 0;
-}
-
-int store_list(struct store *s, uint64_t *cursor, unsigned int scan, store_row_fn fn,
-               void *userdata)
-{
-        struct list_rows l = { .fn = fn, .userdata = userdata, .last = *cursor };
-        sqlite3_stmt *q = ask(s, STMT_LIST, "ii", (int64_t) *cursor, (int64_t) scan);
-        int r;
-
-        r = each(s, q, list_row, NULL, &l);
-        if (r == -ENOBUFS) { /* the reader is full: go on here */
-                *cursor = l.last;
-                return 0;
-        }
-        if (r < 0)
-                return r;
-        *cursor = l.count < scan ? 0 : l.last;
-        return 0;
 }

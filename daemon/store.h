@@ -124,14 +124,14 @@ const uint8_t *store_key(const struct store *s);
 
 int store_get_counts(struct store *s, struct store_counts *ret);
 
-/* The number is assigned when 0, and returned in the structure. */
-int store_add_owner(struct store *s, struct store_owner *o);
+/* Numbers are the caller's, never 0, never used twice. */
+int store_add_owner(struct store *s, const struct store_owner *o);
 int store_end_owner(struct store *s, uint64_t id); /* it is dead */
 int store_remove_owner(struct store *s, uint64_t id);
-int store_add_directory(struct store *s, struct store_directory *d);
+int store_add_directory(struct store *s, const struct store_directory *d);
 int store_remove_directory(struct store *s, uint64_t id);
-int store_add_cred(struct store *s, struct cred *c);
-int store_add_tag(struct store *s, struct store_tag *t);
+int store_add_cred(struct store *s, const struct cred *c);
+int store_add_tag(struct store *s, const struct store_tag *t);
 int store_change_tag(struct store *s, uint64_t id, bool needs_sweep, bool is_dead, sd_id128_t boot);
 int store_suspect_tags(struct store *s);            /* all need a sweep: reports may be lost */
 int store_remove_tag(struct store *s, uint64_t id); /* with the rows of what was kept under it */
