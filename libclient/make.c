@@ -267,12 +267,8 @@ static int make_targeted(struct tempfile *t, struct place *p, int dirfd, const s
 
 /* ---- together --------------------------------------------------------------------------------- */
 
-static int make(struct tempfile *t, struct place *p, const struct recipe *r)
+static int make(struct tempfile *t, struct place *p, int dirfd, const struct recipe *r)
 {
-        const int dirfd = place_dirfd(p);
-
-        if (dirfd < 0)
-                return dirfd;
         if (r->random_len != 0 && r->random_len < STRONG_RANDOM)
                 return make_targeted(t, p, dirfd, r);
         if (r->random_len != 0 || r->pidfd >= 0 || p->is_unreadable)
@@ -284,14 +280,14 @@ static int make_in(const char *dir, const struct recipe *r, struct tempfile **re
 {
         _cleanup_(handle_freep) struct tempfile *t = NULL;
         struct place *p;
-        int q;
+        int q, dirfd;
 
-        q = place_get(dir, r->deadline_usec, &p);
-        if (q < 0)
-                return q;
+        dirfd = place_get(dir, r->deadline_usec, &p);
+        if (dirfd < 0)
+                return dirfd;
         q = handle_new(p, r, &t);
         if (q == 0)
-                q = make(t, p, r);
+                q = make(t, p, dirfd, r);
         place_put(p);
         if (q == 0)
                 *ret = TAKE_PTR(t);

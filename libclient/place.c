@@ -385,6 +385,7 @@ int place_get(const char *dir, uint64_t deadline_usec, struct place **ret)
                 pin(p);
                 close_oldest(s);
                 *ret = p;
+                r = p->dir.fd;
         }
         session_unlock(s);
         return r;

@@ -56,7 +56,7 @@ struct place {
 
 /*
  * The place for making things in @dir, pinned until place_put(). Waits for the daemon when the
- * directory is new to the session. Returns 0; as open(2); -ENAMETOOLONG its canonical path does
+ * directory is new to the session. Returns its descriptor, as place_dirfd() does; as open(2); -ENAMETOOLONG its canonical path does
  * not fit; or why the daemon does not know it, as session_request().
  */
 int place_get(const char *dir, uint64_t deadline_usec, struct place **ret);
