@@ -238,10 +238,14 @@ static const struct option_row rows[] = {
           "print JSON: on one line (the default), or indented", apply_json },
         { "no-legend", 0, ARG_NONE, CTL_LIST, NULL, "print neither header nor count",
           apply_no_legend },
+        { "quiet", 'q', ARG_NONE, CTL_LIST, NULL,
+          "the same", apply_quiet },
 
         { "all", 'a', ARG_NONE, CTL_REAP, NULL, "all whose owner is gone", apply_all },
         { "force", 'f', ARG_NONE, CTL_REAP, NULL, "also those named whose owner is still there",
           apply_force },
+        { "quiet", 'q', ARG_NONE, CTL_REAP, NULL,
+          "do not print how many were reaped", apply_quiet },
 
         { "dir", 'd', ARG_REQUIRED, CTL_RUN, "DIR",
           "make the directory in DIR, not in $TMPDIR or /tmp", apply_dir },
@@ -256,11 +260,11 @@ static const struct option_row rows[] = {
           "the name ends in SUFF, which follows the last X", apply_suffix },
         { "owner-pid", 0, ARG_REQUIRED, CTL_MKTEMP, "PID",
           "it goes when this process ends, not the calling script", apply_owner_pid },
+        { "quiet", 'q', ARG_NONE, CTL_MKTEMP, NULL,
+          "be silent when it can't be made", apply_quiet },
         { "dry-run", 'u', ARG_NONE, CTL_MKTEMP, NULL, "refused: a mere name can't be tracked",
           apply_dry_run },
 
-        { "quiet", 'q', ARG_NONE, CTL_LIST | CTL_REAP | CTL_MKTEMP, NULL,
-          "print less: no header and counts; mktemp: no failures", apply_quiet },
         { "system", 0, ARG_NONE, CTL_EVERYWHERE, NULL, "ask the system's daemon only",
           apply_system },
         { "user", 0, ARG_NONE, CTL_EVERYWHERE, NULL, "ask the calling user's daemon only",
