@@ -27,7 +27,14 @@ static uint8_t kind_of_mode(unsigned int mode)
         return S_ISDIR(mode) ? WIRE_KIND_DIRECTORY : WIRE_KIND_OTHER;
 }
 
-static int identify(struct tempfile *t, const struct target *g)
+/* What it is now, when it may be tracked at all. */
+struct object {
+        dev_t dev;
+        ino_t ino;
+        uint8_t kind;
+};
+
+static int identify(const struct target *g, struct object *ret)
 {
         struct statx st;
 
@@ -36,11 +43,14 @@ static int identify(struct tempfile *t, const struct target *g)
                 return -errno;
         if (st.stx_attributes & STATX_ATTR_MOUNT_ROOT)
                 return -EBUSY;
-        t->is_tracked = true;
-        t->dev = makedev(st.stx_dev_major, st.stx_dev_minor);
-        t->ino = st.stx_ino;
-        t->entry.kind = kind_of_mode(st.stx_mode);
-        return g->has_slash && t->entry.kind != WIRE_KIND_DIRECTORY ? -ENOTDIR : 0;
+        if (g->has_slash && !S_ISDIR(st.stx_mode))
+                return -ENOTDIR;
+        *ret = (struct object) {
+                .dev = makedev(st.stx_dev_major, st.stx_dev_minor),
+                .ino = st.stx_ino,
+                .kind = kind_of_mode(st.stx_mode),
+        };
+        return 0;
 }
 
 /* Best effort: what the lock keeps away is only what deletes by age. */
@@ -56,26 +66,29 @@ static void lock_directory(struct tempfile *t, const struct target *g)
         (void) ownfd_take(fd, &t->lock);
 }
 
-static int track_in(struct place *p, const struct target *g, const struct recipe *r,
-                    struct tempfile **ret)
+static int track_in(struct place *p, const struct target *g, const struct object *o,
+                    const struct recipe *r, struct tempfile **ret)
 {
         _cleanup_(handle_freep) struct tempfile *t = NULL;
         int q;
 
+        if (p->dev != g->dir.dev || p->ino != g->dir.ino)
+                return -ESTALE; /* replaced this moment */
         q = handle_new(p, r, &t);
         if (q < 0)
                 return q;
         handle_set_name(t, g->name);
-        q = identify(t, g);
-        if (q < 0)
-                return q;
+        t->is_tracked = true;
+        t->dev = o->dev;
+        t->ino = o->ino;
+        t->entry.kind = o->kind;
         q = handle_register(t, p, WIRE_TRACK, g->name, r);
         if (q < 0)
                 return q;
 
         if (r->pidfd < 0) {
                 place_hold(p, &t->entry);
-                if (t->entry.kind == WIRE_KIND_DIRECTORY)
+                if (o->kind == WIRE_KIND_DIRECTORY)
                         lock_directory(t, g);
         }
         *ret = TAKE_PTR(t);
@@ -87,6 +100,7 @@ _public_ int tempfile_track(const char *path, const struct tempfile_options *opt
 {
         _cleanup_(target_done) struct target g = { .dir = OWNFD_NONE };
         struct recipe recipe;
+        struct object object;
         struct place *p;
         int r;
 
@@ -98,13 +112,13 @@ _public_ int tempfile_track(const char *path, const struct tempfile_options *opt
         r = target_read(path, &g);
         if (r < 0)
                 return r;
+        r = identify(&g, &object);
+        if (r < 0)
+                return r;
         r = place_get(g.dir_path, recipe.deadline_usec, &p);
         if (r < 0)
                 return r;
-        if (p->dev == g.dir.dev && p->ino == g.dir.ino)
-                r = track_in(p, &g, &recipe, ret);
-        else
-                r = -ESTALE; /* replaced this moment */
+        r = track_in(p, &g, &object, &recipe, ret);
         place_put(p);
         return r;
 }

@@ -103,8 +103,8 @@ void victim_start(struct victim *v, int (*body)(int to, void *userdata), void *u
         ck_assert_int_ge(v->pid, 0);
         if (v->pid == 0) {
                 (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-                (void) signal(SIGTERM, SIG_DFL); /* Check's handlers end the whole test */
-                (void) signal(SIGINT, SIG_DFL);
+                for (int sig = 1; sig < SIGRTMIN; sig++) /* Check's and sanitizers' handlers */
+                        (void) signal(sig, SIG_DFL);
                 (void) close(ends[0]);
                 _exit(body(ends[1], userdata));
         }
