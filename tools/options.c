@@ -224,34 +224,36 @@ static int apply_owner_pid(struct ctl *c, const char *value)
 
 #define LISTS (CTL_LIST | CTL_SHOW | CTL_STATUS)
 
-/* clang-format off: a row is two lines */
+/* A row is two lines. */
+/* clang-format off */
 static const struct option_row rows[] = {
         { "leaked", 0, ARG_NONE, CTL_LIST, NULL,
           "only those whose owner is gone and that are still there", apply_leaked },
         { "retained", 0, ARG_NONE, CTL_LIST, NULL,
           "only those that outlive their owner for a set time", apply_retained },
-        { "uid", 0, ARG_REQUIRED, CTL_LIST, "USER", "only those of a user, by name or number",
-          apply_uid },
-        { "pid", 0, ARG_REQUIRED, CTL_LIST, "PID", "only those whose owner is this process",
-          apply_pid },
+        { "uid", 0, ARG_REQUIRED, CTL_LIST, "USER",
+          "only those of a user, by name or number", apply_uid },
+        { "pid", 0, ARG_REQUIRED, CTL_LIST, "PID",
+          "only those whose owner is this process", apply_pid },
         { "json", 0, ARG_OPTIONAL, LISTS, "short|pretty",
           "print JSON: on one line (the default), or indented", apply_json },
-        { "no-legend", 0, ARG_NONE, CTL_LIST, NULL, "print neither header nor count",
-          apply_no_legend },
+        { "no-legend", 0, ARG_NONE, CTL_LIST, NULL,
+          "print neither header nor count", apply_no_legend },
         { "quiet", 'q', ARG_NONE, CTL_LIST, NULL,
           "the same", apply_quiet },
 
-        { "all", 'a', ARG_NONE, CTL_REAP, NULL, "all whose owner is gone", apply_all },
-        { "force", 'f', ARG_NONE, CTL_REAP, NULL, "also those named whose owner is still there",
-          apply_force },
+        { "all", 'a', ARG_NONE, CTL_REAP, NULL,
+          "all whose owner is gone", apply_all },
+        { "force", 'f', ARG_NONE, CTL_REAP, NULL,
+          "also those named whose owner is still there", apply_force },
         { "quiet", 'q', ARG_NONE, CTL_REAP, NULL,
           "do not print how many were reaped", apply_quiet },
 
         { "dir", 'd', ARG_REQUIRED, CTL_RUN, "DIR",
           "make the directory in DIR, not in $TMPDIR or /tmp", apply_dir },
 
-        { "directory", 'd', ARG_NONE, CTL_MKTEMP, NULL, "make a directory, not a file",
-          apply_directory },
+        { "directory", 'd', ARG_NONE, CTL_MKTEMP, NULL,
+          "make a directory, not a file", apply_directory },
         { "tmpdir", 'p', ARG_LONG_OPTIONAL, CTL_MKTEMP, "DIR",
           "make it in DIR; without DIR: in $TMPDIR, else /tmp", apply_tmpdir },
         { NULL, 't', ARG_NONE, CTL_MKTEMP, NULL,
@@ -262,17 +264,19 @@ static const struct option_row rows[] = {
           "it goes when this process ends, not the calling script", apply_owner_pid },
         { "quiet", 'q', ARG_NONE, CTL_MKTEMP, NULL,
           "be silent when it can't be made", apply_quiet },
-        { "dry-run", 'u', ARG_NONE, CTL_MKTEMP, NULL, "refused: a mere name can't be tracked",
-          apply_dry_run },
+        { "dry-run", 'u', ARG_NONE, CTL_MKTEMP, NULL,
+          "refused: a mere name can't be tracked", apply_dry_run },
 
-        { "system", 0, ARG_NONE, CTL_EVERYWHERE, NULL, "ask the system's daemon only",
-          apply_system },
-        { "user", 0, ARG_NONE, CTL_EVERYWHERE, NULL, "ask the calling user's daemon only",
-          apply_user },
-        { "socket", 0, ARG_REQUIRED, CTL_EVERYWHERE, "PATH", "ask the daemon that listens there",
-          apply_socket },
-        { "help", 'h', ARG_NONE, CTL_EVERYWHERE, NULL, "show this help", apply_help },
-        { "version", 0, ARG_NONE, CTL_EVERYWHERE, NULL, "show the version", apply_version },
+        { "system", 0, ARG_NONE, CTL_EVERYWHERE, NULL,
+          "ask the system's daemon only", apply_system },
+        { "user", 0, ARG_NONE, CTL_EVERYWHERE, NULL,
+          "ask the calling user's daemon only", apply_user },
+        { "socket", 0, ARG_REQUIRED, CTL_EVERYWHERE, "PATH",
+          "ask the daemon that listens there", apply_socket },
+        { "help", 'h', ARG_NONE, CTL_EVERYWHERE, NULL,
+          "show this help", apply_help },
+        { "version", 0, ARG_NONE, CTL_EVERYWHERE, NULL,
+          "show the version", apply_version },
 };
 /* clang-format on */
 
