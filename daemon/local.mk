@@ -3,6 +3,7 @@
 
 noinst_LTLIBRARIES += %D%/libtempfiled.la
 %C%_libtempfiled_la_SOURCES = \
+	%D%/batch.c \
 	%D%/conn.c \
 	%D%/conn.h \
 	%D%/cred.c \
@@ -11,10 +12,13 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/identity.h \
 	%D%/inspect.c \
 	%D%/inspect.h \
+	%D%/load.c \
 	%D%/log.c \
 	%D%/log.h \
+	%D%/objects.c \
 	%D%/owner.c \
 	%D%/owner.h \
+	%D%/pending.c \
 	%D%/pool.c \
 	%D%/pool.h \
 	%D%/reaper.c \
@@ -31,8 +35,10 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/store-sql.h \
 	%D%/store.c \
 	%D%/store.h \
+	%D%/sweep.c \
 	%D%/sync.c \
-	%D%/sync.h
+	%D%/sync.h \
+	%D%/tombstone.c
 %C%_libtempfiled_la_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS) $(SQLITE_CFLAGS)
 %C%_libtempfiled_la_LIBADD = $(SYSTEMD_LIBS) $(SQLITE_LIBS)
 

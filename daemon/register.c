@@ -35,7 +35,7 @@ static void free_registering(struct registering *w)
 /* Said again after a reconnect: what is not said again after it is gone. */
 static void resume_tag(struct registry *g, struct tag *t, struct request *r)
 {
-        (void) registry_flush(g);
+        registry_flush(g);
         (void) store_forget_live(g->store, t->id); /* the commit reports a failure */
         r->id = t->id;
         registry_record(g, r);
@@ -177,7 +177,7 @@ static int find_own_entry(struct registry *g, const struct peer *p, uint64_t id,
 {
         int r;
 
-        (void) registry_flush(g);
+        registry_flush(g);
         r = store_get_entry(g->store, id, owner_and_kind, ret);
         if (r < 0)
                 return r;
@@ -268,8 +268,8 @@ static int reserve(struct registry *g, struct tag *t, struct owner *other,
 }
 
 static int inspect_registration(struct registry *g, struct peer *p, struct tag *t,
-                                const struct wire_register *m, const char *object,
-                                const char *name, int fd, struct request *r)
+                                const struct wire_register *m, const char *object, const char *name,
+                                int fd, struct request *r)
 {
         struct registering *w = calloc(1, sizeof(*w));
         struct inspect_job *i = inspect_new(&p->cred);
@@ -318,7 +318,7 @@ static int start_registration(struct registry *g, struct peer *p, struct tag *t,
         if (m->owner.kind != WIRE_OWNER_PROCESS || m->retain_sec > 0)
                 return -EOPNOTSUPP;
         if (m->header.opcode == WIRE_TARGET) {
-                (void) registry_flush(g);
+                registry_flush(g);
                 error = store_get_entry(g->store, t->id << SEQ_BITS | m->seq, made_name, &made);
                 if (error < 0)
                         return error;
@@ -454,7 +454,7 @@ void registry_keep(struct registry *g, struct peer *p, const void *packet, struc
         int error;
 
         memcpy(&m, packet, sizeof(m));
-        (void) registry_flush(g);
+        registry_flush(g);
         id = id_of_ref(g, &m.ref);
         error = id ? store_get_entry(g->store, id, owner_and_kind, &e) : -ENOENT;
         if (error >= 0)
@@ -484,7 +484,7 @@ void registry_reap(struct registry *g, struct peer *p, const void *packet, struc
         int error;
 
         memcpy(&m, packet, sizeof(m));
-        (void) registry_flush(g);
+        registry_flush(g);
         if (m.id == 0) {
                 if (p->cred.uid != 0 && !cred_is_own(p->cred.uid))
                         return registry_fail(g, r, -EPERM);

@@ -2,8 +2,9 @@
 #ifndef TEMPFILED_REGISTRY_INTERNAL_H
 #define TEMPFILED_REGISTRY_INTERNAL_H
 
-/* What the registry's files share: registry.c (objects, turns), register.c (requests), reaping.c
- * (what an owner's end causes). */
+/* What the registry's files share: registry.c (turns), objects.c, pending.c (reports on their way
+ * to the store), load.c (the start), register.c (requests), batch.c, reaping.c, sweep.c and
+ * tombstone.c (what an owner's end causes). */
 
 #include "daemon/identity.h"
 #include "daemon/inspect.h"
@@ -127,39 +128,107 @@ struct registry {
 
 /* registry.c */
 uint64_t now_realtime_usec(void);
+void registry_fail(struct registry *g, struct request *r, int error);
+void registry_record(struct registry *g, struct request *r);
+void registry_arm(struct registry *g, sd_event_source **timer, uint64_t usec,
+                  sd_event_time_handler_t handler);
+
+/* objects.c */
 struct owner *registry_owner(struct registry *g, uint64_t id);
+struct owner *registry_owner_of_pid(struct registry *g, pid_t pid);
 struct tag *registry_tag_by_id(struct registry *g, uint64_t id);
 struct tag *registry_tag_by_tag(struct registry *g, uint64_t tag);
 struct directory *registry_directory(struct registry *g, uint64_t id);
 struct known_cred *registry_cred(struct registry *g, uint64_t id);
+/* Into memory. */
+int registry_hold_cred(struct registry *g, const struct cred *c, struct known_cred **ret);
+int registry_hold_directory(struct registry *g, uint64_t id, const char *path,
+                            const struct identity *i, bool is_foreign, struct directory **ret);
+struct owner *registry_new_owner(struct registry *g, uint64_t id);
+int registry_watch_owner(struct registry *g, struct owner *o, int *pidfd);
+int registry_hold_owner(struct registry *g, struct owner *o);
+int registry_hold_tag(struct registry *g, const struct tag *like, struct tag **ret);
+/* Into memory and the store. */
 int registry_add_cred(struct registry *g, const struct cred *c, struct known_cred **ret);
 int registry_add_directory(struct registry *g, const char *path, const struct identity *i,
                            bool is_foreign, int *fd, struct directory **ret);
 int registry_add_owner(struct registry *g, struct process *p, int *pidfd, struct owner **ret);
 int registry_add_tag(struct registry *g, const struct tag *like, struct tag **ret);
-struct owner *registry_owner_of_pid(struct registry *g, pid_t pid);
+/* Out of both. */
 void registry_drop_tag(struct registry *g, struct tag *t);
 void registry_drop_owner(struct registry *g, struct owner *o);
 void registry_leave_directory(struct registry *g, struct directory *d, uint64_t n);
-int registry_flush(struct registry *g);
-void registry_arm(struct registry *g, sd_event_source **timer, uint64_t usec,
-                  sd_event_time_handler_t handler);
-void registry_fail(struct registry *g, struct request *r, int error);
-void registry_record(struct registry *g, struct request *r);
+void registry_unstore_objects(struct registry *g);
+void registry_free_objects(struct registry *g);
+
+/* pending.c */
 int registry_report_made(struct registry *g, struct tag *t, uint32_t seq, unsigned int kind,
                          const char *name);
 int registry_report_gone(struct registry *g, struct tag *t, uint32_t seq);
+void registry_flush(struct registry *g);
+void registry_settle_pending(struct registry *g, bool is_committed);
+void registry_free_pending(struct registry *g);
 
 /* register.c */
 void register_inspected(struct job *j, void *userdata);
 
+/* batch.c */
+#define JOBS_PER_DIRECTORY 8U /* so that a million entries of the dead are never all in memory */
+
+/* A batch of one place on its way: whose it is, and who asked. */
+struct batch {
+        struct delete_job job;
+        struct registry *registry;
+        struct directory *directory;
+        struct known_cred *cred;
+        uint64_t owner;          /* it is reaped for this one; 0: tried again */
+        struct request *request; /* who waits for it; NULL: nobody */
+        size_t room;
+        struct batch *next;
+};
+
+/* Entries under way into batches, one for each place. */
+struct collector {
+        struct registry *registry;
+        struct batch *batches;
+        uint64_t owner;
+        struct request *request;
+        bool defers; /* mark them as being tried */
+        unsigned int count;
+        uint64_t last;
+};
+
+struct reap_place batch_place(struct directory *d, const struct known_cred *k);
+void batch_set_lane(struct job *j, const struct directory *d, const struct known_cred *k);
+void batch_leave_place(struct registry *g, struct directory *d, struct reap_place *p);
+int batch_collect(const struct store_entry *e, void *collector);
+void batch_submit(struct collector *c);
+void batch_drop(struct collector *c);
+void batch_free(struct batch *b);
+
+/* sweep.c */
+struct tag_array {
+        struct tag **tags;
+        size_t n, room;
+};
+
+void tag_array_add(struct tag_array *a, struct tag *t);
+void sweep_owner(struct registry *g, struct owner *o);
+void sweep_all(struct registry *g);
+int sweep_record(struct registry *g, struct job *j);
+void sweep_settle(struct registry *g, struct job *j);
+
+/* tombstone.c */
+void tombstone_flush_all(struct registry *g);
+void tombstone_settle(struct registry *g, struct job *j);
+
 /* reaping.c */
 void reaping_begin(struct registry *g, struct owner *o);
+void reaping_read_again(struct owner *o);
 void reaping_step(struct registry *g, struct owner *o);
+void reaping_end_owner(struct registry *g, struct owner *o);
 void reaping_retry(struct registry *g, struct request *r);
 int reaping_one(struct registry *g, uint64_t id, struct request *r);
-void reaping_sweep_all(struct registry *g);
-void reaping_flush_tombstones(struct registry *g);
 int reaping_record(struct registry *g, struct job *j);  /* writes a finished job's results */
 void reaping_settle(struct registry *g, struct job *j); /* after they are committed */
 void reaping_schedule(struct registry *g);

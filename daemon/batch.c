@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Owns the entries on their way to a worker: read from the store, put together by directory and
+ * user, since a worker takes on one user's credentials and works in one directory. A directory has
+ * a bounded number of jobs out; owners that find it full wait in its queue.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/log.h"
+#include "daemon/registry-internal.h"
+#include "libclient/util.h"
+
+struct reap_place batch_place(struct directory *d, const struct known_cred *k)
+{
+        d->n_jobs++;
+        return (struct reap_place) {
+                .cred = &k->cred,
+                .path = d->path,
+                .identity = &d->identity,
+                .fd = d->fd,
+                .is_foreign = d->is_foreign,
+                .opened_fd = -1,
+        };
+}
+
+void batch_set_lane(struct job *j, const struct directory *d, const struct known_cred *k)
+{
+        j->uid = k->cred.uid;
+        j->device = d->identity.dev;
+}
+
+/* What the worker has opened is kept for the next. */
+void batch_leave_place(struct registry *g, struct directory *d, struct reap_place *p)
+{
+        struct owner *o;
+
+        if (p->opened_fd >= 0 && d->fd < 0)
+                d->fd = TAKE_FD(p->opened_fd);
+        pool_close(g->pool, p->cred->uid, TAKE_FD(p->opened_fd));
+        d->n_jobs--;
+        while (d->n_jobs < JOBS_PER_DIRECTORY && (o = TAILQ_FIRST(&d->hungry))) {
+                TAILQ_REMOVE(&d->hungry, o, dying);
+                o->is_hungry = false;
+                reaping_step(g, o);
+        }
+        registry_leave_directory(g, d, 0);
+}
+
+void batch_free(struct batch *b)
+{
+        for (size_t i = 0; i < b->job.n_items; i++)
+                reap_item_done(&b->job.items[i]);
+        free(b->job.items);
+        free(b);
+}
+
+static struct batch *batch_for(struct collector *c, struct directory *d, struct known_cred *k)
+{
+        struct batch *b;
+
+        for (b = c->batches; b; b = b->next)
+                if (b->directory == d && b->cred == k)
+                        return b;
+        b = calloc(1, sizeof(*b));
+        if (!b)
+                return NULL;
+        b->registry = c->registry;
+        b->directory = d;
+        b->cred = k;
+        b->owner = c->owner;
+        b->request = c->request;
+        b->next = c->batches;
+        c->batches = b;
+        return b;
+}
+
+static bool is_name(const char *name)
+{
+        return name && name_is_component(name, strlen(name));
+}
+
+static int fill_item(const struct store_entry *e, struct reap_item *i)
+{
+        *i = (struct reap_item) {
+                .id = e->id,
+                .owner = e->owner,
+                .kind = e->kind,
+                .attempts = e->attempts,
+                .name = e->name ? strdup(e->name) : NULL,
+                .target = e->target ? strdup(e->target) : NULL,
+        };
+        if (e->identity.len > 0) {
+                i->identity = malloc(sizeof(*i->identity));
+                if (!i->identity ||
+                    identity_unpack(e->identity.data, e->identity.len, i->identity) < 0)
+                        return -EBADMSG;
+        }
+        return is_name(i->name) && (!i->target || is_name(i->target)) ? 0 : -EBADMSG;
+}
+
+/* A row that makes no sense (a damaged database): shown, and not touched. */
+static int skip_entry(struct collector *c, const struct store_entry *e)
+{
+        log_warning("Entry %" PRIu64 ".%" PRIu64 " is damaged and is left alone", e->id >> SEQ_BITS,
+                    e->id & UINT32_MAX);
+        return store_change_entry(c->registry->store, e->id, WIRE_STATE_STUCK, -EUCLEAN, 1, 0,
+                                  NULL);
+}
+
+static int add_item(struct batch *b, const struct reap_item *item)
+{
+        struct reap_item *more;
+
+        if (b->job.n_items == b->room) {
+                more = reallocarray(b->job.items, 2 * b->room + 1, sizeof(*more));
+                if (!more)
+                        return -ENOMEM;
+                b->job.items = more;
+                b->room = 2 * b->room + 1;
+        }
+        b->job.items[b->job.n_items++] = *item;
+        return 0;
+}
+
+int batch_collect(const struct store_entry *e, void *userdata)
+{
+        struct collector *c = userdata;
+        struct directory *d = registry_directory(c->registry, e->directory);
+        struct known_cred *k = registry_cred(c->registry, e->cred);
+        struct reap_item item = { 0 };
+        struct batch *b;
+
+        c->count++;
+        c->last = e->id;
+        if (!d || !k || fill_item(e, &item) < 0) {
+                reap_item_done(&item);
+                return skip_entry(c, e);
+        }
+        b = batch_for(c, d, k);
+        if (!b || add_item(b, &item) < 0) {
+                reap_item_done(&item);
+                return -ENOMEM;
+        }
+        if (c->defers)
+                (void) store_defer_entry(c->registry->store, e->id); /* else tried twice */
+        return 0;
+}
+
+void batch_submit(struct collector *c)
+{
+        struct batch *b, *next;
+        struct owner *o;
+
+        for (b = c->batches; b; b = next) {
+                next = b->next;
+                b->job.job.run = reaper_delete;
+                batch_set_lane(&b->job.job, b->directory, b->cred);
+                b->job.place = batch_place(b->directory, b->cred);
+                b->job.key = store_key(c->registry->store);
+                c->registry->n_reaping += b->job.n_items;
+                o = registry_owner(c->registry, b->owner);
+                if (o)
+                        o->n_jobs++;
+                if (b->request)
+                        b->request->n_jobs++;
+                pool_submit(c->registry->pool, &b->job.job);
+        }
+        c->batches = NULL;
+}
+
+void batch_drop(struct collector *c)
+{
+        struct batch *b, *next;
+
+        for (b = c->batches; b; b = next) {
+                next = b->next;
+                batch_free(b);
+        }
+        c->batches = NULL;
+}

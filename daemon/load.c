@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Owns the start: rows become objects again, owners are looked for. Who lives on is watched; the
+ * dead are reaped with the first turn; who can't be told (another pid namespace) is lost until
+ * known. What a damaged row refers to in vain is shown, and never touched.
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/registry-internal.h"
+#include "libclient/util.h"
+
+static int load_cred(const struct cred *c, void *userdata)
+{
+        struct registry *g = userdata;
+        struct known_cred *k;
+        int r;
+
+        r = registry_hold_cred(g, c, &k);
+        if (r < 0)
+                return r;
+        k->stored_in = g->attempt;
+        g->next_cred = MAX(g->next_cred, c->id + 1);
+        return 0;
+}
+
+static int load_directory(const struct store_directory *row, void *userdata)
+{
+        struct registry *g = userdata;
+        struct identity i;
+        struct directory *d;
+        int r;
+
+        g->next_directory = MAX(g->next_directory, row->id + 1);
+        if (identity_unpack(row->identity.data, row->identity.len, &i) < 0)
+                return 0; /* damaged: what is in it is shown, and not touched */
+        r = registry_hold_directory(g, row->id, row->path, &i, row->is_foreign, &d);
+        if (r < 0)
+                return r;
+        d->stored_in = g->attempt;
+        return 0;
+}
+
+static int load_owner(const struct store_owner *row, void *userdata)
+{
+        struct registry *g = userdata;
+        struct epoch then = { row->boot, row->pid_ns, row->init_start };
+        _cleanup_(closep) int pidfd = -1;
+        struct owner *o = registry_new_owner(g, row->id);
+        int r = 0;
+
+        if (!o)
+                return -ENOMEM;
+        o->epoch = then;
+        o->pid = row->pid;
+        o->start = row->start;
+        o->uid = row->uid;
+        o->stored_in = g->attempt;
+        g->next_owner = MAX(g->next_owner, row->id + 1);
+        switch (row->is_dead ? OWNER_DEAD
+                             : owner_find(&g->epoch, &then, row->pid, row->start, &pidfd)) {
+        case OWNER_ALIVE:
+                r = registry_watch_owner(g, o, &pidfd);
+                break;
+        case OWNER_UNKNOWN:
+                o->is_lost = true;
+                break;
+        case OWNER_DEAD:
+                o->state = OWNER_DYING;
+                TAILQ_INSERT_TAIL(&g->dying, o, dying);
+                break;
+        }
+        if (r >= 0)
+                r = registry_hold_owner(g, o);
+        return r;
+}
+
+static int load_tag(const struct store_tag *row, void *userdata)
+{
+        struct registry *g = userdata;
+        struct tag like = {
+                .id = row->id,
+                .tag = row->tag,
+                .owner = registry_owner(g, row->owner),
+                .directory = registry_directory(g, row->directory),
+                .cred = registry_cred(g, row->cred),
+                .boot = row->boot,
+                .flushed = UINT32_MAX, /* what is in the store is not known here */
+                .stored_in = g->attempt,
+                /* A tombstone's files may be back after a power cut; a living one's reports lost. */
+                .needs_sweep = !row->is_dead || row->needs_sweep ||
+                               !sd_id128_equal(row->boot, g->epoch.boot),
+                .is_dead = row->is_dead,
+                .is_unreadable = row->is_unreadable,
+        };
+        struct tag *t;
+
+        g->next_tag = MAX(g->next_tag, row->id + 1);
+        if (!like.owner || !like.directory || !like.cred)
+                return 0; /* damaged, see load_directory() */
+        memcpy(like.key, row->key, NAME_KEY_SIZE);
+        if (like.is_unreadable)
+                like.needs_sweep = false;
+        return registry_hold_tag(g, &like, &t);
+}
+
+static int load_count(uint64_t directory, uint64_t count, void *userdata)
+{
+        struct directory *d = registry_directory(userdata, directory);
+
+        if (d)
+                d->n_users += count;
+        return 0;
+}
+
+int registry_start(struct registry *g)
+{
+        int r;
+
+        g->next_owner = g->next_tag = g->next_directory = g->next_cred = 1;
+        r = store_each_cred(g->store, load_cred, g);
+        if (r >= 0)
+                r = store_each_directory(g->store, load_directory, g);
+        if (r >= 0)
+                r = store_each_owner(g->store, load_owner, g);
+        if (r >= 0)
+                r = store_each_tag(g->store, load_tag, g);
+        if (r >= 0)
+                r = store_count_by_directory(g->store, load_count, g);
+        if (r >= 0)
+                r = store_suspect_tags(g->store);
+        if (r >= 0)
+                r = store_wake_all(g->store);
+        if (r < 0) {
+                (void) store_commit(g->store); /* says the same again */
+                return r;
+        }
+        reaping_open_directories(g);
+        g->retry_is_due = true;
+        g->callbacks.wake(g->callbacks.userdata);
+        return 0;
+}

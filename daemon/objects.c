@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Owns the objects in memory: credentials, directories, owners, tags, and the tsearch(3) trees
+ * that they are found in. Each knows in which attempt to commit it was stored; one whose attempt
+ * failed is stored again with the next thing that refers to it.
+ */
+
+#include <errno.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "daemon/registry-internal.h"
+#include "libclient/util.h"
+
+/* ---- trees ---- */
+
+#define COMPARE_BY(name, type, member)                                                             \
+        static int name(const void *a, const void *b)                                              \
+        {                                                                                          \
+                const type *x = a, *y = b;                                                         \
+                                                                                                   \
+                return (x->member > y->member) - (x->member < y->member);                          \
+        }
+
+COMPARE_BY(by_owner_id, struct owner, id)
+COMPARE_BY(by_pid, struct owner, pid)
+COMPARE_BY(by_tag_id, struct tag, id)
+COMPARE_BY(by_tag, struct tag, tag)
+COMPARE_BY(by_directory_id, struct directory, id)
+COMPARE_BY(by_cred_id, struct known_cred, cred.id)
+
+static int by_identity(const void *a, const void *b)
+{
+        const struct directory *x = a, *y = b;
+
+        if (x->identity.ino != y->identity.ino)
+                return x->identity.ino < y->identity.ino ? -1 : 1;
+        if (x->identity.dev != y->identity.dev)
+                return x->identity.dev < y->identity.dev ? -1 : 1;
+        if (x->identity.btime_nsec != y->identity.btime_nsec)
+                return x->identity.btime_nsec < y->identity.btime_nsec ? -1 : 1;
+        return strcmp(x->path, y->path);
+}
+
+static int by_cred(const void *a, const void *b)
+{
+        const struct cred *x = &((const struct known_cred *) a)->cred;
+        const struct cred *y = &((const struct known_cred *) b)->cred;
+
+        if (x->uid != y->uid)
+                return x->uid < y->uid ? -1 : 1;
+        if (x->gid != y->gid)
+                return x->gid < y->gid ? -1 : 1;
+        if (x->caps != y->caps)
+                return x->caps < y->caps ? -1 : 1;
+        if (x->n_groups != y->n_groups)
+                return x->n_groups < y->n_groups ? -1 : 1;
+        return x->n_groups ? memcmp(x->groups, y->groups, x->n_groups * sizeof(gid_t)) : 0;
+}
+
+static void *find(const void *key, void *const *tree, int (*compare)(const void *, const void *))
+{
+        void *node = tfind(key, tree, compare);
+
+        return node ? *(void **) node : NULL;
+}
+
+static int insert(void *object, void **tree, int (*compare)(const void *, const void *))
+{
+        return tsearch(object, tree, compare) ? 0 : -ENOMEM;
+}
+
+struct owner *registry_owner(struct registry *g, uint64_t id)
+{
+        return find(&(struct owner) { .id = id }, &g->owners_by_id, by_owner_id);
+}
+
+struct owner *registry_owner_of_pid(struct registry *g, pid_t pid)
+{
+        return find(&(struct owner) { .pid = pid }, &g->owners_by_pid, by_pid);
+}
+
+struct tag *registry_tag_by_id(struct registry *g, uint64_t id)
+{
+        return find(&(struct tag) { .id = id }, &g->tags_by_id, by_tag_id);
+}
+
+struct tag *registry_tag_by_tag(struct registry *g, uint64_t tag)
+{
+        return find(&(struct tag) { .tag = tag }, &g->tags_by_tag, by_tag);
+}
+
+struct directory *registry_directory(struct registry *g, uint64_t id)
+{
+        return find(&(struct directory) { .id = id }, &g->directories_by_id, by_directory_id);
+}
+
+struct known_cred *registry_cred(struct registry *g, uint64_t id)
+{
+        return find(&(struct known_cred) { .cred.id = id }, &g->creds_by_id, by_cred_id);
+}
+
+/* ---- credentials ---- */
+
+int registry_hold_cred(struct registry *g, const struct cred *c, struct known_cred **ret)
+{
+        struct known_cred *k = calloc(1, sizeof(*k));
+
+        if (!k)
+                return -ENOMEM;
+        if (cred_copy(c, &k->cred) < 0) {
+                free(k);
+                return -ENOMEM;
+        }
+        if (insert(k, &g->creds_by_id, by_cred_id) < 0 ||
+            insert(k, &g->creds_by_value, by_cred) < 0)
+                return -ENOMEM; /* stays: it may be in one of the trees */
+        *ret = k;
+        return 0;
+}
+
+static int store_known_cred(struct registry *g, struct known_cred *k)
+{
+        if (k->stored_in > 0)
+                return 0;
+        k->stored_in = g->attempt;
+        return store_add_cred(g->store, &k->cred);
+}
+
+int registry_add_cred(struct registry *g, const struct cred *c, struct known_cred **ret)
+{
+        struct known_cred *k;
+        struct cred numbered = *c;
+        int r;
+
+        k = find(&(struct known_cred) { .cred = *c }, &g->creds_by_value, by_cred);
+        if (!k) {
+                numbered.id = g->next_cred++;
+                r = registry_hold_cred(g, &numbered, &k);
+                if (r < 0)
+                        return r;
+        }
+        *ret = k;
+        return store_known_cred(g, k);
+}
+
+/* ---- directories ---- */
+
+static void free_directory(struct registry *g, struct directory *d)
+{
+        pool_close(g->pool, 0, d->fd);
+        free(d->path);
+        free(d);
+}
+
+int registry_hold_directory(struct registry *g, uint64_t id, const char *path,
+                            const struct identity *i, bool is_foreign, struct directory **ret)
+{
+        struct directory *d = malloc(sizeof(*d));
+
+        if (!d)
+                return -ENOMEM;
+        *d = (struct directory) {
+                .id = id,
+                .path = strdup(path),
+                .identity = *i,
+                .is_foreign = is_foreign,
+                .fd = -1,
+        };
+        TAILQ_INIT(&d->hungry);
+        if (!d->path || insert(d, &g->directories_by_id, by_directory_id) < 0) {
+                free_directory(g, d);
+                return -ENOMEM;
+        }
+        if (!is_foreign) /* another view's is never taken for this one's */
+                (void) insert(d, &g->directories_by_identity, by_identity); /* only saves a row */
+        g->n_directories++;
+        *ret = d;
+        return 0;
+}
+
+static int store_known_directory(struct registry *g, struct directory *d)
+{
+        uint8_t packed[IDENTITY_PACKED_MAX];
+        struct store_directory row = {
+                .id = d->id,
+                .path = d->path,
+                .identity = { packed, identity_pack(&d->identity, packed) },
+                .is_foreign = d->is_foreign,
+        };
+
+        if (d->stored_in > 0)
+                return 0;
+        d->stored_in = g->attempt;
+        return store_add_directory(g->store, &row);
+}
+
+/* *fd is taken when it is of use. */
+int registry_add_directory(struct registry *g, const char *path, const struct identity *i,
+                           bool is_foreign, int *fd, struct directory **ret)
+{
+        struct directory key = { .path = (char *) path, .identity = *i }, *d = NULL;
+        int r;
+
+        if (!is_foreign)
+                d = find(&key, &g->directories_by_identity, by_identity);
+        if (!d) {
+                r = registry_hold_directory(g, g->next_directory++, path, i, is_foreign, &d);
+                if (r < 0)
+                        return r;
+        }
+        if (d->fd < 0)
+                d->fd = TAKE_FD(*fd);
+        *ret = d;
+        return store_known_directory(g, d);
+}
+
+/* @n fewer entries or tags are in it. The last lets it go. */
+void registry_leave_directory(struct registry *g, struct directory *d, uint64_t n)
+{
+        if (!d)
+                return;
+        d->n_users -= MIN(n, d->n_users);
+        if (d->n_users > 0 || d->n_jobs > 0)
+                return;
+        (void) store_remove_directory(g->store,
+                                      d->id); /* else a row too many until the next start */
+        tdelete(d, &g->directories_by_id, by_directory_id);
+        if (find(d, &g->directories_by_identity, by_identity) == d)
+                tdelete(d, &g->directories_by_identity, by_identity);
+        g->n_directories--;
+        free_directory(g, d);
+}
+
+/* ---- owners ---- */
+
+static int on_owner_died(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+{
+        struct owner *o = userdata;
+        struct registry *g = o->registry;
+
+        (void) sd_event_source_set_enabled(s, SD_EVENT_OFF); /* it stays readable */
+        if (o->state != OWNER_LIVING)
+                return 0;
+        o->state = OWNER_DYING;
+        TAILQ_INSERT_TAIL(&g->dying, o, dying);
+        g->callbacks.wake(g->callbacks.userdata);
+        return 0;
+}
+
+static void free_owner(struct owner *o)
+{
+        if (o->process)
+                process_done(o->process);
+        free(o->process);
+        sd_event_source_disable_unref(o->source);
+        close_fd(o->pidfd);
+        free(o);
+}
+
+struct owner *registry_new_owner(struct registry *g, uint64_t id)
+{
+        struct owner *o = malloc(sizeof(*o));
+
+        if (!o)
+                return NULL;
+        *o = (struct owner) {
+                .registry = g,
+                .id = id,
+                .pidfd = -1,
+                .state = OWNER_LIVING,
+                .epoch = g->epoch,
+        };
+        TAILQ_INIT(&o->peers);
+        TAILQ_INIT(&o->tags);
+        return o;
+}
+
+/* Has it watched, and found by its pid. *pidfd is taken. */
+int registry_watch_owner(struct registry *g, struct owner *o, int *pidfd)
+{
+        int r;
+
+        r = sd_event_add_io(g->event, &o->source, *pidfd, EPOLLIN, on_owner_died, o);
+        if (r < 0)
+                return r;
+        /* A pid has one living owner; an older one of that number is dead, and dealt with by id. */
+        tdelete(o, &g->owners_by_pid, by_pid);
+        r = insert(o, &g->owners_by_pid, by_pid);
+        if (r < 0)
+                return r;
+        o->pidfd = TAKE_FD(*pidfd);
+        return 0;
+}
+
+int registry_hold_owner(struct registry *g, struct owner *o)
+{
+        int r;
+
+        r = insert(o, &g->owners_by_id, by_owner_id);
+        if (r < 0)
+                return r;
+        g->n_owners++;
+        return 0;
+}
+
+static int store_known_owner(struct registry *g, struct owner *o)
+{
+        struct store_owner row = {
+                .id = o->id,
+                .kind = WIRE_OWNER_PROCESS,
+                .boot = o->epoch.boot,
+                .pid_ns = o->epoch.pid_ns,
+                .init_start = o->epoch.init_start,
+                .pid = o->pid,
+                .start = o->start,
+                .uid = o->uid,
+        };
+
+        if (o->stored_in > 0)
+                return 0;
+        if (o->process) {
+                row.command = o->process->command;
+                row.executable = o->process->executable;
+                row.arguments = o->process->arguments;
+                row.unit = o->process->unit;
+        }
+        o->stored_in = g->attempt;
+        return store_add_owner(g->store, &row);
+}
+
+static void unlink_owner(struct registry *g, struct owner *o)
+{
+        if (registry_owner_of_pid(g, o->pid) == o)
+                tdelete(o, &g->owners_by_pid, by_pid);
+        if (tdelete(o, &g->owners_by_id, by_owner_id))
+                g->n_owners--;
+}
+
+/* The contents of @p and the descriptor are taken. The same process again: the same owner. */
+int registry_add_owner(struct registry *g, struct process *p, int *pidfd, struct owner **ret)
+{
+        struct owner *o = registry_owner_of_pid(g, p->pid);
+        int r;
+
+        if (o && o->state == OWNER_LIVING && o->start == p->start && !pidfd_is_dead(o->pidfd)) {
+                *ret = o;
+                return store_known_owner(g, o);
+        }
+        o = registry_new_owner(g, g->next_owner++);
+        if (!o)
+                return -ENOMEM;
+        o->pid = p->pid;
+        o->start = p->start;
+        o->uid = p->uid;
+        o->process = malloc(sizeof(*p));
+        if (o->process) {
+                *o->process = *p;
+                *p = (struct process) { 0 };
+        }
+        r = registry_watch_owner(g, o, pidfd);
+        if (r >= 0)
+                r = registry_hold_owner(g, o);
+        if (r < 0) {
+                unlink_owner(g, o);
+                free_owner(o);
+                return r;
+        }
+        *ret = o;
+        return store_known_owner(g, o);
+}
+
+/* Of an owner that has ended, with nothing left that refers to it. */
+void registry_drop_owner(struct registry *g, struct owner *o)
+{
+        struct peer *p;
+
+        while ((p = TAILQ_FIRST(&o->peers))) {
+                TAILQ_REMOVE(&o->peers, p, of_owner);
+                p->owner = NULL;
+        }
+        (void) store_remove_owner(g->store, o->id); /* else a row too many until the next start */
+        unlink_owner(g, o);
+        free_owner(o);
+}
+
+/* ---- tags ---- */
+
+int registry_hold_tag(struct registry *g, const struct tag *like, struct tag **ret)
+{
+        struct tag *t = malloc(sizeof(*t));
+
+        if (!t)
+                return -ENOMEM;
+        *t = *like;
+        if (insert(t, &g->tags_by_id, by_tag_id) < 0) {
+                free(t);
+                return -ENOMEM;
+        }
+        if (insert(t, &g->tags_by_tag, by_tag) < 0) {
+                tdelete(t, &g->tags_by_id, by_tag_id);
+                free(t);
+                return -ENOMEM;
+        }
+        TAILQ_INSERT_TAIL(&t->owner->tags, t, of_owner);
+        t->directory->n_users++;
+        g->n_tags++;
+        *ret = t;
+        return 0;
+}
+
+int registry_add_tag(struct registry *g, const struct tag *like, struct tag **ret)
+{
+        struct tag numbered = *like;
+        struct store_tag row = {
+                .tag = like->tag,
+                .key = like->key,
+                .owner = like->owner->id,
+                .directory = like->directory->id,
+                .cred = like->cred->cred.id,
+                .needs_sweep = like->needs_sweep,
+                .is_unreadable = like->is_unreadable,
+                .boot = g->epoch.boot,
+        };
+        int r;
+
+        numbered.id = row.id = g->next_tag++;
+        numbered.boot = g->epoch.boot;
+        numbered.stored_in = g->attempt;
+        r = registry_hold_tag(g, &numbered, ret);
+        if (r < 0)
+                return r;
+        return store_add_tag(g->store, &row);
+}
+
+/* Of a tag whose names are all gone for good. */
+void registry_drop_tag(struct registry *g, struct tag *t)
+{
+        (void) store_remove_tag(g->store, t->id); /* else it is swept once more at the next start */
+        TAILQ_REMOVE(&t->owner->tags, t, of_owner);
+        tdelete(t, &g->tags_by_id, by_tag_id);
+        if (registry_tag_by_tag(g, t->tag) == t)
+                tdelete(t, &g->tags_by_tag, by_tag);
+        g->n_tags--;
+        registry_leave_directory(g, t->directory, 1);
+        free(t);
+}
+
+/* ---- all of them ---- */
+
+#define FORGET_STORED(name, type)                                                                  \
+        static void name(const void *node, VISIT visit, void *userdata)                            \
+        {                                                                                          \
+                type *o = *(type *const *) node;                                                   \
+                                                                                                   \
+                if ((visit == leaf || visit == postorder) &&                                       \
+                    o->stored_in == *(const uint64_t *) userdata)                                  \
+                        o->stored_in = 0;                                                          \
+        }
+
+FORGET_STORED(forget_owner, struct owner)
+FORGET_STORED(forget_directory, struct directory)
+FORGET_STORED(forget_cred, struct known_cred)
+
+/* A commit has failed: what it was to store is not stored. */
+void registry_unstore_objects(struct registry *g)
+{
+        twalk_r(g->owners_by_id, forget_owner, &g->attempt);
+        twalk_r(g->directories_by_id, forget_directory, &g->attempt);
+        twalk_r(g->creds_by_id, forget_cred, &g->attempt);
+}
+
+static void free_owner_node(void *o)
+{
+        free_owner(o);
+}
+
+static void free_directory_node(void *p)
+{
+        struct directory *d = p;
+
+        close_fd(d->fd); /* the process is ending: nothing is held up that could be */
+        free(d->path);
+        free(d);
+}
+
+static void free_cred_node(void *p)
+{
+        struct known_cred *k = p;
+
+        cred_done(&k->cred);
+        free(k);
+}
+
+static void keep_node(void *p)
+{
+}
+
+void registry_free_objects(struct registry *g)
+{
+        tdestroy(g->tags_by_tag, keep_node);
+        tdestroy(g->tags_by_id, free);
+        tdestroy(g->owners_by_pid, keep_node);
+        tdestroy(g->owners_by_id, free_owner_node);
+        tdestroy(g->directories_by_identity, keep_node);
+        tdestroy(g->directories_by_id, free_directory_node);
+        tdestroy(g->creds_by_value, keep_node);
+        tdestroy(g->creds_by_id, free_cred_node);
+}

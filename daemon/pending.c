@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Owns the reports that have not reached the store: what was made, what is gone. Together they
+ * are written at the end of a turn, and what comes and goes between two turns is never written.
+ * When the store can't take them they wait here.
+ */
+
+#include <errno.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/registry-internal.h"
+#include "libclient/util.h"
+
+static void free_pending(void *p)
+{
+        free(((struct pending *) p)->name);
+        free(p);
+}
+
+static int by_id(const void *a, const void *b)
+{
+        const struct pending *x = a, *y = b;
+
+        return (x->id > y->id) - (x->id < y->id);
+}
+
+static struct pending *find_pending(struct registry *g, uint64_t id)
+{
+        struct pending **node = tfind(&(struct pending) { .id = id }, &g->pending, by_id);
+
+        return node ? *node : NULL;
+}
+
+static int add_pending(struct registry *g, uint64_t id, struct pending **ret)
+{
+        struct pending *p = find_pending(g, id);
+
+        if (!p) {
+                p = calloc(1, sizeof(*p));
+                if (!p)
+                        return -ENOMEM;
+                p->id = id;
+                if (!tsearch(p, &g->pending, by_id)) {
+                        free(p);
+                        return -ENOMEM;
+                }
+        }
+        free(p->name);
+        p->name = NULL;
+        p->is_written = false;
+        *ret = p;
+        return 0;
+}
+
+int registry_report_made(struct registry *g, struct tag *t, uint32_t seq, unsigned int kind,
+                         const char *name)
+{
+        struct pending *p;
+        int r;
+
+        r = add_pending(g, t->id << SEQ_BITS | seq, &p);
+        if (r < 0)
+                return r;
+        p->is_gone = false;
+        p->kind = kind;
+        p->created_usec = now_realtime_usec();
+        p->name = strdup(name);
+        return p->name ? 0 : -ENOMEM;
+}
+
+/* What comes and goes between two commits never reaches the store. */
+int registry_report_gone(struct registry *g, struct tag *t, uint32_t seq)
+{
+        struct pending *p = find_pending(g, t->id << SEQ_BITS | seq);
+        int r;
+
+        if (p && !p->is_written && seq > t->flushed) {
+                tdelete(p, &g->pending, by_id);
+                free_pending(p);
+                return 0;
+        }
+        r = add_pending(g, t->id << SEQ_BITS | seq, &p);
+        if (r < 0)
+                return r;
+        p->is_gone = true;
+        return 0;
+}
+
+static void write_pending(const void *node, VISIT visit, void *userdata)
+{
+        struct pending *p = *(struct pending *const *) node;
+        struct registry *g = userdata;
+        struct store_entry e = { .id = p->id,
+                                 .kind = p->kind,
+                                 .state = WIRE_STATE_LIVE,
+                                 .name = p->name,
+                                 .created_usec = p->created_usec };
+
+        if ((visit != leaf && visit != postorder) || p->is_written)
+                return;
+        if (p->is_gone)
+                (void) store_remove_entry(g->store, p->id); /* the commit reports a failure */
+        else if (p->name)
+                (void) store_put_entry(g->store, &e);
+        p->is_written = true;
+}
+
+/* Into the open transaction, so that the store can be asked about all that was reported. */
+void registry_flush(struct registry *g)
+{
+        twalk_r(g->pending, write_pending, g);
+}
+
+static void unwrite_pending(const void *node, VISIT visit, void *userdata)
+{
+        if (visit == leaf || visit == postorder)
+                (*(struct pending *const *) node)->is_written = false;
+}
+
+static void note_flushed(const void *node, VISIT visit, void *userdata)
+{
+        const struct pending *p = *(struct pending *const *) node;
+        struct tag *t;
+
+        if (visit != leaf && visit != postorder)
+                return;
+        t = registry_tag_by_id(userdata, p->id >> SEQ_BITS);
+        if (t)
+                t->flushed = MAX(t->flushed, p->id & UINT32_MAX);
+}
+
+/* The commit has taken them, or has not. */
+void registry_settle_pending(struct registry *g, bool is_committed)
+{
+        if (!is_committed) {
+                twalk_r(g->pending, unwrite_pending, NULL);
+                return;
+        }
+        twalk_r(g->pending, note_flushed, g);
+        tdestroy(g->pending, free_pending);
+        g->pending = NULL;
+}
+
+void registry_free_pending(struct registry *g)
+{
+        tdestroy(g->pending, free_pending);
+}
