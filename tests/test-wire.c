@@ -82,7 +82,7 @@ static const struct field {
         IN(WIRE_REPORT, MADE_AT, wire_record, name_len, RANGE, NAME_LEN, NAME_LEN),
         IN(WIRE_REPORT, MADE_AT, wire_record, seq, NOT_ZERO),
         IN(WIRE_REPORT, MADE_AT, wire_record, tag_or_id, NOT_ZERO),
-        IN(WIRE_REPORT, GONE_AT, wire_record, what, RANGE, WIRE_GONE, WIRE_GONE),
+        IN(WIRE_REPORT, GONE_AT, wire_record, what, RANGE, WIRE_GONE, WIRE_SETTLED),
         IN(WIRE_REPORT, GONE_AT, wire_record, kind, ZERO),
         IN(WIRE_REPORT, GONE_AT, wire_record, name_len, ZERO),
         IN(WIRE_REPORT, GONE_AT, wire_record, seq, ANY),
