@@ -56,4 +56,5 @@ EXTRA_%C%_libtempfile_la_DEPENDENCIES = $(top_srcdir)/%D%/libtempfile.sym
 pkgconfigdir = $(libdir)/pkgconfig
 nodist_pkgconfig_DATA = %D%/libtempfile.pc
 
+dist_man_MANS += %D%/libtempfile.3
 EXTRA_DIST += %D%/libtempfile.sym

@@ -26,6 +26,8 @@ check_LTLIBRARIES = %D%/libtestutil.la
 	%D%/daemon-fixture.h \
 	%D%/fake-daemon.c \
 	%D%/fake-daemon.h \
+	%D%/testutil.c \
+	%D%/testutil.h \
 	%D%/wire-samples.c \
 	%D%/wire-samples.h
 
@@ -33,6 +35,7 @@ if HAVE_CHECK
 check_programs = \
 	%D%/test-ancestor \
 	%D%/test-client \
+	%D%/test-deaths \
 	%D%/test-library \
 	%D%/test-name \
 	%D%/test-table \
@@ -56,6 +59,10 @@ check_ldadd = \
 %C%_test_client_SOURCES = %D%/test-client.c
 %C%_test_client_CPPFLAGS = $(check_cppflags)
 %C%_test_client_LDADD = $(check_ldadd)
+
+%C%_test_deaths_SOURCES = %D%/test-deaths.c
+%C%_test_deaths_CPPFLAGS = $(check_cppflags)
+%C%_test_deaths_LDADD = $(check_ldadd)
 
 %C%_test_library_SOURCES = %D%/test-library.c
 %C%_test_library_CPPFLAGS = $(check_cppflags)
