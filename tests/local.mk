@@ -120,9 +120,11 @@ TESTS += %D%/crashpoint
 
 dist_check_SCRIPTS = \
 	%D%/test-ctl.sh \
+	%D%/test-examples.sh \
 	%D%/test-programs.sh
 TESTS += $(dist_check_SCRIPTS)
 
 EXTRA_DIST += %D%/corpus
 EXTRA_DIST += %D%/demo.sh
+EXTRA_DIST += %D%/examples/daemonize.c %D%/examples/report.c %D%/examples/scratch.cc
 EXTRA_DIST += %D%/shell-fixture.sh

@@ -13,6 +13,7 @@ files=$work/files
 mkdir "$files"
 export TMPDIR=$files
 
+is_filled() { ! is_empty "$1"; }
 is_empty() { [[ -z $(ls -A "$1") ]]; }
 is_gone() { [[ ! -e $1 ]]; }
 
@@ -37,6 +38,11 @@ compiles_alone() {
     printf '#include <%s>\n' "$header" >"$work/alone"
     # shellcheck disable=SC2086 # a list of arguments
     "$@" $LIBTEMPFILE_CFLAGS -Wall -Wextra -Werror -fsyntax-only "$work/alone"
+}
+
+both_compile_as_cxx() {
+    compiles_alone libtempfile.h "$cxx" -pedantic -x c++ &&
+        compiles_alone libtempfile-admin.h "$cxx" -pedantic -x c++
 }
 
 # builds COMPILER SOURCE PROGRAM
@@ -64,7 +70,7 @@ killed_report_leaves_nothing() {
     pid=$!
     exec {data}>"$work/data"
     echo half >&"$data"
-    wait_until eval '! is_empty "$files"' || return 1
+    wait_until is_filled "$files" || return 1
     end_process "$pid" KILL
     exec {data}>&-
     wait_until is_empty "$files"
@@ -99,8 +105,7 @@ check "what a process in the background made lives as long as it" \
 
 cxx=${CXX:-$(command -v c++ || command -v g++ || command -v clang++)}
 if [[ -n $cxx ]]; then
-    check "both headers compile as C++" eval 'compiles_alone libtempfile.h $cxx -pedantic -x c++ &&
-        compiles_alone libtempfile-admin.h $cxx -pedantic -x c++'
+    check "both headers compile as C++" both_compile_as_cxx
     check "scratch builds" builds "$cxx" scratch.cc scratch
     check "scratch gives its command a directory and takes it away" scratch_is_the_commands
 else
