@@ -46,3 +46,5 @@ sbin_PROGRAMS += %D%/tempfiled
 %C%_tempfiled_SOURCES = %D%/main.c
 %C%_tempfiled_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS)
 %C%_tempfiled_LDADD = %D%/libtempfiled.la libclient/libground.la
+
+dist_man_MANS += %D%/tempfiled.8

@@ -3,6 +3,8 @@
 
 noinst_LTLIBRARIES += %D%/libground.la
 %C%_libground_la_SOURCES = \
+	%D%/beneath.c \
+	%D%/beneath.h \
 	%D%/name.c \
 	%D%/name.h \
 	%D%/remover.c \

@@ -15,6 +15,7 @@ AM_TESTS_ENVIRONMENT = \
 	LIBTEMPFILE_CFLAGS='-I$(abs_top_srcdir)/libclient $(INSTRUMENT_FLAGS)'; export LIBTEMPFILE_CFLAGS; \
 	LIBTEMPFILE_LIBS='-L$(abs_top_builddir)/libclient/.libs -Wl,-rpath,$(abs_top_builddir)/libclient/.libs -ltempfile'; export LIBTEMPFILE_LIBS; \
 	CC='$(CC)'; export CC; \
+	INSTRUMENT_FLAGS='$(INSTRUMENT_FLAGS)'; export INSTRUMENT_FLAGS; \
 	top_srcdir='$(abs_top_srcdir)'; export top_srcdir; \
 	top_builddir='$(abs_top_builddir)'; export top_builddir; \
 	CK_TAP_LOG_FILE_NAME=-; export CK_TAP_LOG_FILE_NAME; \
@@ -121,10 +122,11 @@ TESTS += %D%/crashpoint
 dist_check_SCRIPTS = \
 	%D%/test-ctl.sh \
 	%D%/test-examples.sh \
+	%D%/test-install.sh \
 	%D%/test-programs.sh
 TESTS += $(dist_check_SCRIPTS)
 
 EXTRA_DIST += %D%/corpus
+EXTRA_DIST += %D%/examples
 EXTRA_DIST += %D%/demo.sh
-EXTRA_DIST += %D%/examples/daemonize.c %D%/examples/report.c %D%/examples/scratch.cc
 EXTRA_DIST += %D%/shell-fixture.sh
