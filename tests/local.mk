@@ -21,6 +21,9 @@ AM_TESTS_ENVIRONMENT = \
 	CK_TAP_LOG_FILE_NAME=-; export CK_TAP_LOG_FILE_NAME; \
 	CK_TIMEOUT_MULTIPLIER=$${CK_TIMEOUT_MULTIPLIER:-5}; export CK_TIMEOUT_MULTIPLIER;
 
+# What takes longest starts first.
+TESTS += %D%/crashpoint
+
 check_LTLIBRARIES = %D%/libtestutil.la
 %C%_libtestutil_la_SOURCES = \
 	%D%/daemon-fixture.c \
@@ -117,7 +120,6 @@ check_PROGRAMS += %D%/crashpoint
 	%D%/crashpoint.c
 %C%_crashpoint_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 %C%_crashpoint_LDADD = %D%/libtestutil.la libclient/libtempfile-core.la libclient/libground.la $(SQLITE_LIBS)
-TESTS += %D%/crashpoint
 
 dist_check_SCRIPTS = \
 	%D%/test-ctl.sh \
@@ -126,7 +128,8 @@ dist_check_SCRIPTS = \
 	%D%/test-programs.sh
 TESTS += $(dist_check_SCRIPTS)
 
-EXTRA_DIST += %D%/corpus
-EXTRA_DIST += %D%/examples
-EXTRA_DIST += %D%/demo.sh
-EXTRA_DIST += %D%/shell-fixture.sh
+EXTRA_DIST += \
+	%D%/corpus \
+	%D%/demo.sh \
+	%D%/examples \
+	%D%/shell-fixture.sh
