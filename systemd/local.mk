@@ -8,6 +8,10 @@ unit_files = \
 if INSTALL_SYSTEM_UNITS
 dist_systemdsystemunit_DATA = %D%/tempfiled.socket
 nodist_systemdsystemunit_DATA = %D%/tempfiled.service
+
+# What the messages mean, for journalctl -x: it looks in /usr/lib and /usr/local/lib.
+catalogdir = $(prefix)/lib/systemd/catalog
+dist_catalog_DATA = %D%/tempfiled.catalog
 endif
 
 if INSTALL_USER_UNITS
@@ -15,11 +19,17 @@ dist_systemduserunit_DATA = %D%/user/tempfiled.socket
 nodist_systemduserunit_DATA = %D%/user/tempfiled.service
 endif
 
+if INSTALL_CATALOG
+dist_catalog_DATA = %D%/tempfiled.catalog
+endif
+
 $(unit_files): %: %.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(SED) -e 's|@sbindir[@]|$(sbindir)|g' $< >$@.tmp && mv $@.tmp $@
 
 CLEANFILES += $(unit_files)
 EXTRA_DIST += \
+	%D%/tempfiled.catalog \
+	%D%/tempfiled.catalog \
 	%D%/tempfiled.socket \
 	%D%/tempfiled.service.in \
 	%D%/user/tempfiled.socket \
