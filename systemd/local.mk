@@ -19,16 +19,11 @@ dist_systemduserunit_DATA = %D%/user/tempfiled.socket
 nodist_systemduserunit_DATA = %D%/user/tempfiled.service
 endif
 
-if INSTALL_CATALOG
-dist_catalog_DATA = %D%/tempfiled.catalog
-endif
-
 $(unit_files): %: %.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(SED) -e 's|@sbindir[@]|$(sbindir)|g' $< >$@.tmp && mv $@.tmp $@
 
 CLEANFILES += $(unit_files)
 EXTRA_DIST += \
-	%D%/tempfiled.catalog \
 	%D%/tempfiled.catalog \
 	%D%/tempfiled.socket \
 	%D%/tempfiled.service.in \
