@@ -91,6 +91,31 @@ check_ldadd = \
 %C%_test_wire_SOURCES = %D%/test-wire.c
 %C%_test_wire_CPPFLAGS = $(check_cppflags)
 %C%_test_wire_LDADD = $(check_ldadd)
+
+# The daemon's modules, one by one.
+check_LTLIBRARIES += %D%/libunit.la
+%C%_libunit_la_SOURCES = \
+	%D%/store-fixture.c \
+	%D%/store-fixture.h \
+	%D%/unit.c \
+	%D%/unit.h
+%C%_libunit_la_CPPFLAGS = $(unit_cppflags)
+
+unit_programs = \
+	%D%/test-store
+check_PROGRAMS += $(unit_programs)
+TESTS += $(unit_programs)
+
+unit_cppflags = $(check_cppflags) $(SYSTEMD_CFLAGS) $(SQLITE_CFLAGS)
+unit_ldadd = \
+	%D%/libunit.la \
+	daemon/libtempfiled.la \
+	libclient/libground.la \
+	$(CHECK_LIBS)
+
+%C%_test_store_SOURCES = %D%/test-store.c
+%C%_test_store_CPPFLAGS = $(unit_cppflags)
+%C%_test_store_LDADD = $(unit_ldadd)
 endif
 
 # With libFuzzer it brings its own main(); without, it replays the corpus.
