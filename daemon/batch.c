@@ -126,6 +126,21 @@ static int add_item(struct batch *b, const struct reap_item *item)
         return 0;
 }
 
+/* Its owner has ended without releasing it: kept for the time asked for. */
+static int retain_entry(struct collector *c, const struct store_entry *e)
+{
+        struct store_entry retained = *e;
+        struct owner *lease;
+        int r;
+
+        r = lease_for_retained(c->registry, e, &lease);
+        if (r < 0)
+                return r;
+        retained.state = WIRE_STATE_RETAINED;
+        retained.owner = lease->id;
+        return store_set_owner(c->registry->store, &retained);
+}
+
 int batch_collect(const struct store_entry *e, void *userdata)
 {
         struct collector *c = userdata;
@@ -136,6 +151,8 @@ int batch_collect(const struct store_entry *e, void *userdata)
 
         c->count++;
         c->last = e->id;
+        if (e->retain_sec > 0 && e->state == WIRE_STATE_LIVE && !c->request)
+                return retain_entry(c, e);
         if (!d || !k || fill_item(e, &item) < 0) {
                 reap_item_done(&item);
                 return skip_entry(c, e);

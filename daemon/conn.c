@@ -18,6 +18,7 @@
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "daemon/log.h"
 #include "daemon/owner.h"
@@ -103,17 +104,24 @@ static void queue_packet(struct conn *c, const void *data, size_t len)
         watch(c);
 }
 
-static void send_packet(struct conn *c, const void *data, size_t len)
+static void send_packet_with(struct conn *c, const void *data, size_t len, int fd)
 {
         ssize_t n;
 
         if (c->is_closed)
                 return;
-        n = c->n_out > 0 ? -EAGAIN : send_now(c, data, len, -1);
-        if (n == -EAGAIN)
+        n = c->n_out > 0 ? -EAGAIN : send_now(c, data, len, fd);
+        if (n == -EAGAIN && fd >= 0)
+                fault(c, "does not read its answers");
+        else if (n == -EAGAIN)
                 queue_packet(c, data, len);
         else if (n < 0)
                 close_conn(c, false); /* it has gone */
+}
+
+static void send_packet(struct conn *c, const void *data, size_t len)
+{
+        send_packet_with(c, data, len, -1);
 }
 
 static void send_queued(struct conn *c)
@@ -134,7 +142,7 @@ static void send_queued(struct conn *c)
         watch(c);
 }
 
-static void send_result(struct conn *c, uint32_t serial, int result, uint64_t id)
+static void send_result(struct conn *c, uint32_t serial, int result, uint64_t id, int fd)
 {
         struct wire_result m = {
                 .header = { WIRE_VERSION, WIRE_RESULT, serial },
@@ -142,7 +150,7 @@ static void send_result(struct conn *c, uint32_t serial, int result, uint64_t id
                 .id = id,
         };
 
-        send_packet(c, &m, sizeof(m));
+        send_packet_with(c, &m, sizeof(m), fd);
 }
 
 void conn_answer(struct request *r)
@@ -152,8 +160,9 @@ void conn_answer(struct request *r)
         if (c) {
                 TAILQ_REMOVE(&c->requests, r, link);
                 c->n_requests--;
-                send_result(c, r->serial, r->result, r->id);
+                send_result(c, r->serial, r->result, r->id, r->fd);
         }
+        close_fd(r->fd);
         free(r);
 }
 
@@ -177,11 +186,12 @@ static struct request *new_request(struct conn *c, const struct incoming *in)
         }
         r = calloc(1, sizeof(*r));
         if (!r) {
-                send_result(c, in->header.serial, -ENOMEM, 0);
+                send_result(c, in->header.serial, -ENOMEM, 0, -1);
                 return NULL;
         }
         r->conn = c;
         r->peer = &c->peer;
+        r->fd = -1;
         r->serial = in->header.serial;
         TAILQ_INSERT_TAIL(&c->requests, r, link);
         c->n_requests++;
@@ -240,6 +250,38 @@ static void on_keep(struct conn *c, struct incoming *in)
                 registry_keep(server_registry(c->server), &c->peer, in->data, r);
 }
 
+static void on_claim(struct conn *c, struct incoming *in)
+{
+        struct request *r = new_request(c, in);
+
+        if (r)
+                registry_claim(server_registry(c->server), &c->peer, in->data, take_fd(in), r);
+}
+
+static void on_retain(struct conn *c, struct incoming *in)
+{
+        struct request *r = new_request(c, in);
+
+        if (r)
+                registry_retain(server_registry(c->server), &c->peer, in->data, r);
+}
+
+static void on_renew(struct conn *c, struct incoming *in)
+{
+        struct request *r = new_request(c, in);
+
+        if (r)
+                registry_renew(server_registry(c->server), &c->peer, in->data, r);
+}
+
+static void on_token(struct conn *c, struct incoming *in)
+{
+        struct request *r = new_request(c, in);
+
+        if (r)
+                registry_token(server_registry(c->server), &c->peer, r);
+}
+
 static void on_reap(struct conn *c, struct incoming *in)
 {
         struct request *r = new_request(c, in);
@@ -276,6 +318,21 @@ static bool is_wanted(const struct listing *l, const struct store_row *row, unsi
                ((flags & WIRE_LIST_RETAINED) && is_retained);
 }
 
+/* Kept by the clock that nobody sets; shown by the one that people read. */
+static uint64_t to_realtime(uint64_t boottime_usec)
+{
+        struct timespec boot, real;
+        int64_t offset;
+
+        if (boottime_usec == 0)
+                return 0;
+        (void) clock_gettime(CLOCK_BOOTTIME, &boot);
+        (void) clock_gettime(CLOCK_REALTIME, &real);
+        offset = (real.tv_sec - boot.tv_sec) * (int64_t) USEC_PER_SEC +
+                 (real.tv_nsec - boot.tv_nsec) / (int64_t) NSEC_PER_USEC;
+        return (uint64_t) ((int64_t) boottime_usec + offset);
+}
+
 static int list_row(const struct store_row *row, void *userdata)
 {
         const struct store_entry *e = &row->entry;
@@ -284,7 +341,8 @@ static int list_row(const struct store_row *row, void *userdata)
         struct wire_row m = {
                 .id = e->id,
                 .created_usec = e->created_usec,
-                .next_try_usec = e->next_try_usec,
+                .next_try_usec = to_realtime(e->next_try_usec),
+                .expires_usec = to_realtime(row->deadline_usec),
                 .owner = e->owner,
                 .pid = (uint32_t) row->pid,
                 .uid = row->uid,
@@ -355,14 +413,15 @@ static void on_status(struct conn *c, struct incoming *in)
 
 static void on_unsupported(struct conn *c, struct incoming *in)
 {
-        send_result(c, in->header.serial, -EOPNOTSUPP, 0);
+        send_result(c, in->header.serial, -EOPNOTSUPP, 0, -1);
 }
 
 static void (*const handlers[])(struct conn *c, struct incoming *in) = {
         [WIRE_HELLO] = on_hello,      [WIRE_TAG] = on_tag,        [WIRE_REPORT] = on_report,
         [WIRE_RESERVE] = on_register, [WIRE_TRACK] = on_register, [WIRE_TARGET] = on_register,
         [WIRE_KEEP] = on_keep,        [WIRE_LIST] = on_list,      [WIRE_STATUS] = on_status,
-        [WIRE_REAP] = on_reap,
+        [WIRE_REAP] = on_reap,        [WIRE_CLAIM] = on_claim,    [WIRE_RETAIN] = on_retain,
+        [WIRE_RENEW] = on_renew,      [WIRE_TOKEN] = on_token,
 };
 
 /* ---- in ---- */
@@ -375,7 +434,7 @@ static void dispatch(struct conn *c, struct incoming *in)
         r = wire_check_request(in->data, in->len);
         if (r == -EOPNOTSUPP || r == -EPROTONOSUPPORT) {
                 in->header = wire_header_of(in->data);
-                return send_result(c, in->header.serial, r, 0);
+                return send_result(c, in->header.serial, r, 0, -1);
         }
         if (r < 0)
                 return fault(c, "sent a malformed message");

@@ -45,6 +45,7 @@ void inspect_free(struct inspect_job *i, struct pool *pool)
         pool_close(pool, i->cred.uid, i->fd);
         pool_close(pool, i->cred.uid, i->opened_fd);
         process_done(&i->process);
+        free(i->cgroup_path);
         cred_done(&i->cred);
         free(i->path);
         free(i->name);
@@ -76,6 +77,11 @@ static int inspect_process(struct inspect_job *i)
         r = process_read(pid, &i->process);
         if (r < 0)
                 return r;
+        if (i->wants_cgroup) {
+                r = process_read_cgroup(pid, i->process.unit, &i->cgroup_path, &i->cgroup);
+                if (r < 0)
+                        return r;
+        }
         if (pidfd_is_dead(i->pidfd))
                 return -ESRCH; /* what was read may be another's */
         return i->is_other ? check_may_signal(i) : 0;

@@ -23,7 +23,10 @@ struct inspect_job {
         int pidfd;
         pid_t pid;
         bool is_other;          /* named by the client, which must be allowed to signal it */
+        bool wants_cgroup;      /* and the cgroup of its unit */
         struct process process; /* result */
+        char *cgroup_path;      /* result */
+        uint64_t cgroup;        /* result: inode of its directory */
 
         /* Which directory: the client's descriptor (owned here) and path. */
         bool wants_directory;

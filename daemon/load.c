@@ -7,6 +7,7 @@
  */
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/registry-internal.h"
@@ -43,6 +44,39 @@ static int load_directory(const struct store_directory *row, void *userdata)
         return 0;
 }
 
+/* What the kinds need to go on is set up along with the answer. */
+static enum owner_verdict find_owner(struct registry *g, struct owner *o,
+                                     const struct store_owner *row, int *ret_pidfd)
+{
+        int r;
+
+        switch (row->kind) {
+        case WIRE_OWNER_PROCESS:
+                return owner_find(&g->epoch, &o->epoch, row->pid, row->start, ret_pidfd);
+        case WIRE_OWNER_LEASE:
+                r = lease_restore(g, o, row);
+                return r < 0 ? OWNER_UNKNOWN : OWNER_ALIVE;
+        case WIRE_OWNER_TOKEN:
+                r = token_restore(g, o);
+                if (r == -ENOENT)
+                        return OWNER_DEAD;
+                return r < 0 ? OWNER_UNKNOWN : OWNER_ALIVE;
+        case WIRE_OWNER_UNIT:
+                r = unit_restore(g, o, row);
+                if (r == 0)
+                        return OWNER_DEAD;
+                return r < 0 ? OWNER_UNKNOWN : OWNER_ALIVE;
+        case WIRE_OWNER_BOOT:
+                if (!sd_id128_equal(row->boot, g->epoch.boot) ||
+                    row->init_start != g->epoch.init_start)
+                        return OWNER_DEAD;
+                g->boot_owner = o;
+                return OWNER_ALIVE;
+        default:
+                return OWNER_UNKNOWN;
+        }
+}
+
 static int load_owner(const struct store_owner *row, void *userdata)
 {
         struct registry *g = userdata;
@@ -53,16 +87,18 @@ static int load_owner(const struct store_owner *row, void *userdata)
 
         if (!o)
                 return -ENOMEM;
+        o->kind = row->kind;
         o->epoch = then;
         o->pid = row->pid;
         o->start = row->start;
         o->uid = row->uid;
         o->stored_in = g->attempt;
         g->next_owner = MAX(g->next_owner, row->id + 1);
-        switch (row->is_dead ? OWNER_DEAD
-                             : owner_find(&g->epoch, &then, row->pid, row->start, &pidfd)) {
+        (void) snprintf(o->command, sizeof(o->command), "%s", row->command);
+        switch (row->is_dead ? OWNER_DEAD : find_owner(g, o, row, &pidfd)) {
         case OWNER_ALIVE:
-                r = registry_watch_owner(g, o, &pidfd);
+                if (o->kind == WIRE_OWNER_PROCESS)
+                        r = registry_watch_owner(g, o, &pidfd);
                 break;
         case OWNER_UNKNOWN:
                 o->is_lost = true;

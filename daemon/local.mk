@@ -4,6 +4,7 @@
 noinst_LTLIBRARIES += %D%/libtempfiled.la
 %C%_libtempfiled_la_SOURCES = \
 	%D%/batch.c \
+	%D%/claim.c \
 	%D%/conn.c \
 	%D%/conn.h \
 	%D%/cred.c \
@@ -12,6 +13,7 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/identity.h \
 	%D%/inspect.c \
 	%D%/inspect.h \
+	%D%/lease.c \
 	%D%/load.c \
 	%D%/log.c \
 	%D%/log.h \
@@ -38,7 +40,9 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/sweep.c \
 	%D%/sync.c \
 	%D%/sync.h \
-	%D%/tombstone.c
+	%D%/token.c \
+	%D%/tombstone.c \
+	%D%/unit.c
 %C%_libtempfiled_la_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS) $(SQLITE_CFLAGS)
 %C%_libtempfiled_la_LIBADD = $(SYSTEMD_LIBS) $(SQLITE_LIBS)
 

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <search.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -239,25 +240,32 @@ void registry_leave_directory(struct registry *g, struct directory *d, uint64_t 
 
 static int on_owner_died(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 {
-        struct owner *o = userdata;
-        struct registry *g = o->registry;
-
         (void) sd_event_source_set_enabled(s, SD_EVENT_OFF); /* it stays readable */
-        if (o->state != OWNER_LIVING)
-                return 0;
-        o->state = OWNER_DYING;
-        TAILQ_INSERT_TAIL(&g->dying, o, dying);
-        g->callbacks.wake(g->callbacks.userdata);
+        registry_owner_ended(userdata);
         return 0;
 }
 
-static void free_owner(struct owner *o)
+void registry_owner_ended(struct owner *o)
+{
+        struct registry *g = o->registry;
+
+        if (o->state != OWNER_LIVING)
+                return;
+        o->state = OWNER_DYING;
+        TAILQ_INSERT_TAIL(&g->dying, o, dying);
+        g->callbacks.wake(g->callbacks.userdata);
+}
+
+void registry_free_owner(struct owner *o)
 {
         if (o->process)
                 process_done(o->process);
         free(o->process);
         sd_event_source_disable_unref(o->source);
         close_fd(o->pidfd);
+        close_fd(o->fd);
+        free(o->place);
+        free(o->unit);
         free(o);
 }
 
@@ -270,7 +278,9 @@ struct owner *registry_new_owner(struct registry *g, uint64_t id)
         *o = (struct owner) {
                 .registry = g,
                 .id = id,
+                .kind = WIRE_OWNER_PROCESS,
                 .pidfd = -1,
+                .fd = -1,
                 .state = OWNER_LIVING,
                 .epoch = g->epoch,
         };
@@ -307,21 +317,27 @@ int registry_hold_owner(struct registry *g, struct owner *o)
         return 0;
 }
 
-static int store_known_owner(struct registry *g, struct owner *o)
+int registry_store_owner(struct registry *g, struct owner *o)
 {
         struct store_owner row = {
                 .id = o->id,
-                .kind = WIRE_OWNER_PROCESS,
+                .kind = o->kind,
                 .boot = o->epoch.boot,
                 .pid_ns = o->epoch.pid_ns,
                 .init_start = o->epoch.init_start,
                 .pid = o->pid,
                 .start = o->start,
                 .uid = o->uid,
+                .command = o->command,
+                .cgroup = o->cgroup,
+                .place = o->place,
+                .deadline_usec = o->deadline_usec,
         };
 
         if (o->stored_in > 0)
                 return 0;
+        if (o->kind == WIRE_OWNER_UNIT)
+                row.unit = o->unit;
         if (o->process) {
                 row.command = o->process->command;
                 row.executable = o->process->executable;
@@ -348,7 +364,7 @@ int registry_add_owner(struct registry *g, struct process *p, int *pidfd, struct
 
         if (o && o->state == OWNER_LIVING && o->start == p->start && !pidfd_is_dead(o->pidfd)) {
                 *ret = o;
-                return store_known_owner(g, o);
+                return registry_store_owner(g, o);
         }
         o = registry_new_owner(g, g->next_owner++);
         if (!o)
@@ -356,6 +372,7 @@ int registry_add_owner(struct registry *g, struct process *p, int *pidfd, struct
         o->pid = p->pid;
         o->start = p->start;
         o->uid = p->uid;
+        (void) snprintf(o->command, sizeof(o->command), "%s", p->command ? p->command : "");
         o->process = malloc(sizeof(*p));
         if (o->process) {
                 *o->process = *p;
@@ -366,11 +383,30 @@ int registry_add_owner(struct registry *g, struct process *p, int *pidfd, struct
                 r = registry_hold_owner(g, o);
         if (r < 0) {
                 unlink_owner(g, o);
-                free_owner(o);
+                registry_free_owner(o);
                 return r;
         }
         *ret = o;
-        return store_known_owner(g, o);
+        return registry_store_owner(g, o);
+}
+
+/* Another kind than a process; taken, also on failure. @p, who asked for it, may be NULL. */
+int registry_add_other_owner(struct registry *g, struct owner *o, const struct peer *p)
+{
+        int r;
+
+        if (p) {
+                o->uid = p->cred.uid;
+                o->pid = p->pid;
+                if (p->owner)
+                        memcpy(o->command, p->owner->command, sizeof(o->command));
+        }
+        r = registry_hold_owner(g, o);
+        if (r < 0) {
+                registry_free_owner(o);
+                return r;
+        }
+        return registry_store_owner(g, o);
 }
 
 /* Of an owner that has ended, with nothing left that refers to it. */
@@ -384,7 +420,7 @@ void registry_drop_owner(struct registry *g, struct owner *o)
         }
         (void) store_remove_owner(g->store, o->id); /* else a row too many until the next start */
         unlink_owner(g, o);
-        free_owner(o);
+        registry_free_owner(o);
 }
 
 /* ---- tags ---- */
@@ -475,7 +511,7 @@ void registry_unstore_objects(struct registry *g)
 
 static void free_owner_node(void *o)
 {
-        free_owner(o);
+        registry_free_owner(o);
 }
 
 static void free_directory_node(void *p)

@@ -12,11 +12,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <systemd/sd-login.h>
 
 #include "libclient/util.h"
@@ -213,6 +215,64 @@ int process_read(pid_t pid, struct process *ret)
         if (sd_pid_get_unit(pid, &p.unit) < 0)
                 p.unit = NULL;
         *ret = p;
+        return 0;
+}
+
+static const char *cgroup_root(void)
+{
+        static const char *const roots[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
+        struct statfs fs;
+
+        for (size_t i = 0; i < ARRAY_SIZE(roots); i++)
+                if (statfs(roots[i], &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
+                        return roots[i];
+        return NULL;
+}
+
+/* The path behind "0::" in /proc/PID/cgroup, cut behind the component that is the unit's. */
+static int read_cgroup_name(pid_t pid, const char *unit, char *buf, size_t size)
+{
+        char path[64], *end;
+        size_t len = unit ? strlen(unit) : 0;
+        bool found = false;
+        FILE *f;
+
+        snprintf(path, sizeof(path), "/proc/%d/cgroup", (int) pid);
+        f = fopen(path, "re");
+        if (!f)
+                return errno == ENOENT ? -ESRCH : -errno;
+        while (!found && fgets(buf, (int) size, f))
+                found = strncmp(buf, "0::/", 4) == 0;
+        fclose(f);
+        if (!found)
+                return -EOPNOTSUPP;
+        memmove(buf, buf + 3, strlen(buf + 3) + 1);
+        buf[strcspn(buf, "\n")] = 0;
+        for (end = buf; len > 0 && (end = strstr(end, unit)); end += len)
+                if (end[-1] == '/' && (end[len] == '/' || end[len] == 0)) {
+                        end[len] = 0;
+                        break;
+                }
+        return streq(buf, "/") ? -EOPNOTSUPP : 0;
+}
+
+int process_read_cgroup(pid_t pid, const char *unit, char **ret_path, uint64_t *ret_inode)
+{
+        const char *root = cgroup_root();
+        char name[4096];
+        struct stat st;
+        int r;
+
+        if (!root)
+                return -EOPNOTSUPP;
+        r = read_cgroup_name(pid, unit, name, sizeof(name));
+        if (r < 0)
+                return r;
+        if (asprintf(ret_path, "%s%s", root, name) < 0)
+                return -ENOMEM;
+        if (stat(*ret_path, &st) < 0)
+                return -errno;
+        *ret_inode = st.st_ino;
         return 0;
 }
 

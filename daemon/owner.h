@@ -41,6 +41,10 @@ int epoch_now(struct epoch *ret);
 int process_read(pid_t pid, struct process *ret);
 void process_done(struct process *p);
 
+/* The directory of the cgroup that the process's unit (NULL or "": the process itself) is in, and
+ * its inode. -EOPNOTSUPP: no cgroup, or only the root's. */
+int process_read_cgroup(pid_t pid, const char *unit, char **ret_path, uint64_t *ret_inode);
+
 int process_read_start(pid_t pid, uint64_t *ret);
 
 /* Has the process behind a pidfd ended? */

@@ -134,6 +134,11 @@ void reaping_begin(struct registry *g, struct owner *o)
         sd_event_source_disable_unref(o->source);
         o->source = NULL;
         o->pidfd = close_fd(o->pidfd);
+        o->fd = close_fd(o->fd);
+        if (o->kind == WIRE_OWNER_TOKEN)
+                token_forget(g, o);
+        if (o->kind == WIRE_OWNER_LEASE)
+                g->n_leases--;
         registry_flush(g);
         (void) store_end_owner(g->store, o->id); /* else it is found dead again */
         (void) store_end_claims(g->store, o->id);
@@ -161,7 +166,7 @@ static int record_item(struct registry *g, const struct reap_item *i)
                 return store_change_entry(
                         g->store, i->id,
                         i->outcome == REAP_WAITING ? WIRE_STATE_WAITING : WIRE_STATE_STUCK,
-                        i->error, attempts, now_realtime_usec() + pause_usec(attempts), i->failed);
+                        i->error, attempts, now_boottime_usec() + pause_usec(attempts), i->failed);
         }
 }
 
@@ -278,7 +283,7 @@ void reaping_retry(struct registry *g, struct request *r)
         struct collector c = { .registry = g, .request = r, .defers = true };
 
         sweep_all(g);
-        if (store_due(g->store, now_realtime_usec(), r ? UINT32_MAX : BATCH, batch_collect, &c) <
+        if (store_due(g->store, now_boottime_usec(), r ? UINT32_MAX : BATCH, batch_collect, &c) <
             0) {
                 batch_drop(&c);
                 registry_fail(g, r, -EIO);
@@ -354,11 +359,11 @@ void reaping_open_directories(struct registry *g)
 
 void reaping_schedule(struct registry *g)
 {
-        uint64_t due = 0, now = now_realtime_usec(), pause;
+        uint64_t due = 0, now = now_boottime_usec(), pause;
 
         if (g->needs_flush) {
                 g->needs_flush = false;
-                registry_arm(g, &g->flush_timer, FLUSH_USEC, on_flush);
+                registry_arm(g, &g->flush_timer, CLOCK_MONOTONIC, FLUSH_USEC, on_flush);
         }
         if (!g->needs_schedule && !g->sweep_again)
                 return;
@@ -368,6 +373,6 @@ void reaping_schedule(struct registry *g)
         if (g->sweep_again)
                 pause = due > 0 ? MIN(pause, SWEEP_AGAIN_USEC) : SWEEP_AGAIN_USEC;
         if (due > 0 || g->sweep_again)
-                registry_arm(g, &g->retry_timer, pause, on_retry);
+                registry_arm(g, &g->retry_timer, CLOCK_BOOTTIME, pause, on_retry);
         g->needs_schedule = g->sweep_again = false;
 }

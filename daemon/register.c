@@ -162,7 +162,7 @@ static struct tag *reported_tag(struct registry *g, const struct peer *p, uint64
         return t && p->owner && t->owner == p->owner ? t : NULL;
 }
 
-static int owner_and_kind(const struct store_entry *e, void *userdata)
+int register_numbers(const struct store_entry *e, void *userdata)
 {
         struct store_entry *copy = userdata;
 
@@ -172,33 +172,25 @@ static int owner_and_kind(const struct store_entry *e, void *userdata)
         return 0;
 }
 
-static int find_own_entry(struct registry *g, const struct peer *p, uint64_t id,
-                          struct store_entry *ret)
-{
-        int r;
-
-        registry_flush(g);
-        r = store_get_entry(g->store, id, owner_and_kind, ret);
-        if (r < 0)
-                return r;
-        return p->owner && ret->owner == p->owner->id ? 0 : -EPERM;
-}
-
+/* By its number: gone, or (SETTLED) this process's claim ends and another's stays. */
 static void report_plain(struct registry *g, struct peer *p, const struct wire_record *m)
 {
         struct store_entry e;
-        uint64_t owner;
+        uint64_t id = m->tag_or_id, owner;
+        bool holds;
 
-        if (m->tag_or_id >> SEQ_BITS || find_own_entry(g, p, m->tag_or_id, &e) < 0 ||
-            e.state != WIRE_STATE_LIVE)
+        registry_flush(g);
+        if (!p->owner || store_get_entry(g->store, id, register_numbers, &e) < 0 ||
+            e.state != WIRE_STATE_LIVE || store_holds(g->store, id, p->owner->id, &holds) < 0 ||
+            !holds)
                 return;
         if (m->what == WIRE_SETTLED) {
                 /* Nobody to pass it on to: the other has ended before. */
-                if (store_pass_on(g->store, m->tag_or_id, &owner) >= 0 && owner == p->owner->id)
-                        (void) reaping_one(g, m->tag_or_id, NULL); /* else with its maker */
+                if (store_release(g->store, id, p->owner->id, &owner) >= 0 && owner == p->owner->id)
+                        (void) reaping_one(g, id, NULL); /* else with its maker */
                 return;
         }
-        if (store_remove_entry(g->store, m->tag_or_id) == 0)
+        if (store_remove_entry(g->store, id) == 0 && id >> SEQ_BITS == 0)
                 registry_leave_directory(g, registry_directory(g, e.directory), 1);
 }
 
@@ -226,9 +218,37 @@ void registry_report(struct registry *g, struct peer *p, const void *packet, siz
 
 /* ---- reserve, track, target ---- */
 
-static bool needs_inspection(const struct wire_register *m, int fd)
+/* Is there something to be asked about that owner that only a worker may ask? */
+bool register_wants_worker(const struct wire_owner *w, int fd)
 {
-        return fd >= 0 || m->header.opcode != WIRE_RESERVE;
+        return fd >= 0 || w->kind == WIRE_OWNER_UNIT;
+}
+
+/* What a worker finds out about the owner named. @fd is taken only on success. */
+int register_prepare_owner(struct peer *p, const struct wire_owner *w, int fd,
+                           struct inspect_job *i)
+{
+        switch (w->kind) {
+        case WIRE_OWNER_PROCESS:
+        case WIRE_OWNER_UNIT:
+                i->wants_cgroup = w->kind == WIRE_OWNER_UNIT;
+                i->is_other = i->wants_process = fd >= 0;
+                if (fd < 0 && w->kind == WIRE_OWNER_UNIT) {
+                        fd = fcntl(p->pidfd, F_DUPFD_CLOEXEC, 3);
+                        if (fd < 0)
+                                return -errno;
+                        i->pid = p->pid;
+                        i->wants_process = true;
+                }
+                i->pidfd = fd;
+                return 0;
+        case WIRE_OWNER_TOKEN:
+        case WIRE_OWNER_LEASE:
+        case WIRE_OWNER_BOOT:
+                return fd >= 0 ? -EINVAL : 0;
+        default:
+                return -EOPNOTSUPP;
+        }
 }
 
 /* An entry with an owner of its own. Under a tag it stays the tag's; else the directory has it. */
@@ -256,7 +276,7 @@ static int put_registered(struct registry *g, struct tag *t, struct owner *o, st
 static int reserve(struct registry *g, struct tag *t, struct owner *other,
                    const struct wire_register *m, const char *name, struct request *r)
 {
-        struct store_entry e = { .kind = m->kind, .name = name };
+        struct store_entry e = { .kind = m->kind, .name = name, .retain_sec = m->retain_sec };
         int error;
 
         error = put_registered(g, t, t->owner, &e, r);
@@ -265,6 +285,18 @@ static int reserve(struct registry *g, struct tag *t, struct owner *other,
         /* Both hold it until the asker says that it is made, or has ended: if the other ends
          * before the thing exists, somebody is left to delete it. */
         return store_add_claim(g->store, e.id, other->id);
+}
+
+static int reserve_now(struct registry *g, struct peer *p, struct tag *t,
+                       const struct wire_register *m, const char *name, struct request *r)
+{
+        struct owner *other;
+        int error;
+
+        error = claim_owner(g, p, &m->owner, NULL, &other);
+        if (error < 0)
+                return error;
+        return reserve(g, t, other, m, name, r);
 }
 
 static int inspect_registration(struct registry *g, struct peer *p, struct tag *t,
@@ -285,14 +317,11 @@ static int inspect_registration(struct registry *g, struct peer *p, struct tag *
         w->directory = t->directory;
         i->job.done = register_inspected;
         i->job.device = t->directory->identity.dev;
-        i->pidfd = fd;
-        i->wants_process = i->is_other = fd >= 0;
         i->wants_object = m->header.opcode != WIRE_RESERVE;
         i->dirfd = t->directory->fd;
         i->dir_path = t->directory->path;
         i->dir_identity = &t->directory->identity;
         i->dir_is_foreign = t->directory->is_foreign;
-        i->name = strdup(object);
         i->userdata = w;
         t->directory->n_jobs++;
         pool_submit(g->pool, &i->job);
@@ -315,8 +344,6 @@ static int start_registration(struct registry *g, struct peer *p, struct tag *t,
         _cleanup_(freep) char *made = NULL;
         int error;
 
-        if (m->owner.kind != WIRE_OWNER_PROCESS || m->retain_sec > 0)
-                return -EOPNOTSUPP;
         if (m->header.opcode == WIRE_TARGET) {
                 registry_flush(g);
                 error = store_get_entry(g->store, t->id << SEQ_BITS | m->seq, made_name, &made);
@@ -339,10 +366,10 @@ void registry_register(struct registry *g, struct peer *p, const void *packet, i
         t = reported_tag(g, p, m.tag);
         if (!t)
                 error = -ENOENT;
-        else if (needs_inspection(&m, fd))
+        else if (register_wants_worker(&m.owner, fd) || m.header.opcode != WIRE_RESERVE)
                 error = start_registration(g, p, t, &m, name, fd, r);
         else
-                error = reserve(g, t, NULL, &m, name, r);
+                error = reserve_now(g, p, t, &m, name, r);
         if (error < 0) {
                 pool_close(g->pool, p->cred.uid, fd);
                 registry_fail(g, r, error);
@@ -363,6 +390,7 @@ static int take_object(struct registry *g, struct tag *t, struct owner *owner,
         struct store_entry e = {
                 .kind = kind_of(&i->object),
                 .name = i->name,
+                .retain_sec = w->reg.retain_sec,
                 .identity = { packed, identity_pack(&i->object, packed) },
         };
 
@@ -379,19 +407,17 @@ static int take_registration(struct registry *g, struct inspect_job *i, struct r
                              struct request *r)
 {
         struct tag *t = reported_tag(g, r->peer, w->reg.tag);
-        struct owner *other = NULL;
+        struct owner *other;
         int error;
 
         if (!t)
                 return -ENOENT;
-        if (i->wants_process) {
-                error = registry_add_owner(g, &i->process, &i->pidfd, &other);
-                if (error < 0)
-                        return error;
-        }
+        error = claim_owner(g, r->peer, &w->reg.owner, i, &other);
+        if (error < 0)
+                return error;
         if (w->opcode == WIRE_RESERVE)
                 return reserve(g, t, other, &w->reg, w->name, r);
-        return take_object(g, t, other ? other : t->owner, i, w, r);
+        return take_object(g, t, other, i, w, r);
 }
 
 void register_inspected(struct job *j, void *userdata)
@@ -421,7 +447,7 @@ void register_inspected(struct job *j, void *userdata)
 
 /* ---- keep ---- */
 
-static uint64_t id_of_ref(struct registry *g, const struct wire_ref *ref)
+uint64_t register_id_of_ref(struct registry *g, const struct wire_ref *ref)
 {
         struct tag *t;
 
@@ -432,14 +458,14 @@ static uint64_t id_of_ref(struct registry *g, const struct wire_ref *ref)
 }
 
 /* May this peer change that entry, and is it still there to be changed? */
-static int check_change(struct registry *g, const struct peer *p, const struct store_entry *e)
+int register_check_change(struct registry *g, const struct peer *p, const struct store_entry *e)
 {
         struct known_cred *k = registry_cred(g, e->cred);
         struct owner *o = registry_owner(g, e->owner);
 
         if (p->cred.uid != 0 && (!k || k->cred.uid != p->cred.uid))
                 return -EPERM;
-        if (e->state == WIRE_STATE_LIVE)
+        if (e->state == WIRE_STATE_LIVE || e->state == WIRE_STATE_RETAINED)
                 return o && o->state == OWNER_LIVING ? 0 : -ESTALE;
         if (e->state == WIRE_STATE_KEPT)
                 return -ENOENT;
@@ -455,10 +481,10 @@ void registry_keep(struct registry *g, struct peer *p, const void *packet, struc
 
         memcpy(&m, packet, sizeof(m));
         registry_flush(g);
-        id = id_of_ref(g, &m.ref);
-        error = id ? store_get_entry(g->store, id, owner_and_kind, &e) : -ENOENT;
+        id = register_id_of_ref(g, &m.ref);
+        error = id ? store_get_entry(g->store, id, register_numbers, &e) : -ENOENT;
         if (error >= 0)
-                error = check_change(g, p, &e);
+                error = register_check_change(g, p, &e);
         if (error < 0)
                 return registry_fail(g, r, error);
 
@@ -491,7 +517,7 @@ void registry_reap(struct registry *g, struct peer *p, const void *packet, struc
                 (void) store_wake_all(g->store); /* else they come when they are due */
                 return reaping_retry(g, r);
         }
-        error = store_get_entry(g->store, m.id, owner_and_kind, &e);
+        error = store_get_entry(g->store, m.id, register_numbers, &e);
         if (error < 0)
                 return registry_fail(g, r, error);
         k = registry_cred(g, e.cred);

@@ -68,12 +68,18 @@ struct owner {
         TAILQ_ENTRY(owner) dying; /* in the list of the dying, or of a directory's hungry */
         struct registry *registry;
         uint64_t id;
+        unsigned int kind; /* enum wire_owner_kind */
         struct epoch epoch;
-        pid_t pid;
+        pid_t pid; /* process: its own; else who asked for it */
         uint64_t start;
         uid_t uid;
-        int pidfd;
+        char command[16];
+        int pidfd; /* process */
+        int fd;    /* token: the end that is read; unit: its cgroup.events */
         sd_event_source *source;
+        uint64_t deadline_usec; /* lease: CLOCK_BOOTTIME */
+        uint64_t cgroup;        /* unit */
+        char *place, *unit;     /* unit: path of its cgroup, its name */
         enum owner_state state;
         uint64_t stored_in; /* the attempt to commit that it is part of; 0: none */
         bool is_lost;       /* unknown: in another pid namespace */
@@ -110,6 +116,10 @@ struct registry {
         bool mounts_changed;
         bool retry_is_due;
         bool flush_is_due;
+        bool lease_is_due, needs_lease_timer;
+        struct owner *boot_owner; /* NULL: nobody has asked for it yet */
+        int state_dirfd;          /* where tokens are kept */
+        uint64_t n_leases;
         bool needs_schedule, needs_flush, sweep_again;
         uint64_t n_flushes;
         void *owners_by_pid, *owners_by_id, *tags_by_tag, *tags_by_id, *directories_by_id,
@@ -123,14 +133,15 @@ struct registry {
         uint64_t n_owners, n_tags, n_directories, n_reaping, n_reaped, n_failed;
         uint64_t attempt; /* to commit: this one's number */
         int mounts_fd;
-        sd_event_source *mounts, *retry_timer, *flush_timer, *again_timer;
+        sd_event_source *mounts, *retry_timer, *flush_timer, *again_timer, *lease_timer;
 };
 
 /* registry.c */
 uint64_t now_realtime_usec(void);
+uint64_t now_boottime_usec(void);
 void registry_fail(struct registry *g, struct request *r, int error);
 void registry_record(struct registry *g, struct request *r);
-void registry_arm(struct registry *g, sd_event_source **timer, uint64_t usec,
+void registry_arm(struct registry *g, sd_event_source **timer, clockid_t clock, uint64_t usec,
                   sd_event_time_handler_t handler);
 
 /* objects.c */
@@ -148,7 +159,11 @@ struct owner *registry_new_owner(struct registry *g, uint64_t id);
 int registry_watch_owner(struct registry *g, struct owner *o, int *pidfd);
 int registry_hold_owner(struct registry *g, struct owner *o);
 int registry_hold_tag(struct registry *g, const struct tag *like, struct tag **ret);
+void registry_free_owner(struct owner *o);  /* that is in no tree */
+void registry_owner_ended(struct owner *o); /* dealt with in the next turn */
 /* Into memory and the store. */
+int registry_store_owner(struct registry *g, struct owner *o); /* unless it is */
+int registry_add_other_owner(struct registry *g, struct owner *o, const struct peer *p);
 int registry_add_cred(struct registry *g, const struct cred *c, struct known_cred **ret);
 int registry_add_directory(struct registry *g, const char *path, const struct identity *i,
                            bool is_foreign, int *fd, struct directory **ret);
@@ -171,6 +186,35 @@ void registry_free_pending(struct registry *g);
 
 /* register.c */
 void register_inspected(struct job *j, void *userdata);
+
+bool register_wants_worker(const struct wire_owner *w, int fd);
+int register_prepare_owner(struct peer *p, const struct wire_owner *w, int fd,
+                           struct inspect_job *i);
+uint64_t register_id_of_ref(struct registry *g, const struct wire_ref *ref);
+int register_check_change(struct registry *g, const struct peer *p, const struct store_entry *e);
+int register_numbers(const struct store_entry *e, void *userdata); /* a copy without strings */
+
+/* claim.c */
+int claim_owner(struct registry *g, struct peer *p, const struct wire_owner *w,
+                struct inspect_job *i, struct owner **ret);
+
+/* lease.c */
+int lease_new(struct registry *g, const struct peer *p, uint64_t sec, struct owner **ret);
+int lease_for_retained(struct registry *g, const struct store_entry *e, struct owner **ret);
+int lease_renew(struct registry *g, struct owner *o, uint64_t sec);
+int lease_restore(struct registry *g, struct owner *o, const struct store_owner *row);
+void lease_expire(struct registry *g);
+void lease_schedule(struct registry *g);
+
+/* token.c */
+int token_new(struct registry *g, const struct peer *p, struct owner **ret, int *ret_fd);
+int token_restore(struct registry *g, struct owner *o);
+void token_forget(struct registry *g, struct owner *o);
+
+/* unit.c */
+int unit_find(struct registry *g, const struct peer *p, const char *path, uint64_t cgroup,
+              const char *unit, struct owner **ret);
+int unit_restore(struct registry *g, struct owner *o, const struct store_owner *row);
 
 /* batch.c */
 #define JOBS_PER_DIRECTORY 8U /* so that a million entries of the dead are never all in memory */

@@ -30,6 +30,14 @@ uint64_t now_realtime_usec(void)
         return (uint64_t) t.tv_sec * USEC_PER_SEC + (uint64_t) t.tv_nsec / NSEC_PER_USEC;
 }
 
+uint64_t now_boottime_usec(void)
+{
+        struct timespec t;
+
+        (void) clock_gettime(CLOCK_BOOTTIME, &t);
+        return (uint64_t) t.tv_sec * USEC_PER_SEC + (uint64_t) t.tv_nsec / NSEC_PER_USEC;
+}
+
 /* ---- peers ---- */
 
 void registry_meet(struct registry *g, struct peer *p)
@@ -120,7 +128,7 @@ static int on_again(sd_event_source *s, uint64_t usec, void *userdata)
         return 0;
 }
 
-void registry_arm(struct registry *g, sd_event_source **timer, uint64_t usec,
+void registry_arm(struct registry *g, sd_event_source **timer, clockid_t clock, uint64_t usec,
                   sd_event_time_handler_t handler)
 {
         if (*timer) {
@@ -128,7 +136,7 @@ void registry_arm(struct registry *g, sd_event_source **timer, uint64_t usec,
                 (void) sd_event_source_set_enabled(*timer, SD_EVENT_ONESHOT);
                 return;
         }
-        (void) sd_event_add_time_relative(g->event, timer, CLOCK_MONOTONIC, usec, 0, handler, g);
+        (void) sd_event_add_time_relative(g->event, timer, clock, usec, 0, handler, g);
 }
 
 static void commit_failed(struct registry *g, int error)
@@ -137,7 +145,7 @@ static void commit_failed(struct registry *g, int error)
                   &(struct log_fields) { .message_id = LOG_ID_STORE_FAILED, .error = error },
                   "Cannot write to the database, will try again: %s", strerror(-error));
         registry_unstore_objects(g);
-        registry_arm(g, &g->again_timer, AGAIN_USEC, on_again);
+        registry_arm(g, &g->again_timer, CLOCK_MONOTONIC, AGAIN_USEC, on_again);
 }
 
 static void settle_jobs(struct registry *g, int error)
@@ -216,6 +224,10 @@ static void collect(struct registry *g)
 
 void registry_turn(struct registry *g)
 {
+        if (g->lease_is_due) {
+                g->lease_is_due = false;
+                lease_expire(g);
+        }
         bury(g);
         collect(g);
         if (g->mounts_changed) {
@@ -234,6 +246,7 @@ void registry_turn(struct registry *g)
         }
         commit(g);
         reaping_schedule(g);
+        lease_schedule(g);
 }
 
 /* ---- beginning and end ---- */
@@ -272,7 +285,7 @@ static void registry_freep(struct registry **g)
         registry_free(*g);
 }
 
-int registry_new(sd_event *event, struct store *store, bool is_power,
+int registry_new(sd_event *event, struct store *store, int state_dirfd, bool is_power,
                  const struct registry_callbacks *callbacks, struct registry **ret)
 {
         _cleanup_(registry_freep) struct registry *g = NULL;
@@ -285,6 +298,7 @@ int registry_new(sd_event *event, struct store *store, bool is_power,
                 .event = sd_event_ref(event),
                 .store = store,
                 .callbacks = *callbacks,
+                .state_dirfd = state_dirfd,
                 .is_power = is_power,
                 .attempt = 1,
                 .mounts_fd = -1,
@@ -314,6 +328,7 @@ void registry_free(struct registry *g)
         sd_event_source_disable_unref(g->retry_timer);
         sd_event_source_disable_unref(g->flush_timer);
         sd_event_source_disable_unref(g->again_timer);
+        sd_event_source_disable_unref(g->lease_timer);
         close_fd(g->mounts_fd);
         pool_free(g->pool);
         registry_free_pending(g);

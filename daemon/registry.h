@@ -48,6 +48,7 @@ struct request {
         bool is_durable;       /* answered when the disk has it */
         struct tag *fresh_tag; /* given up when the commit fails */
         unsigned int n_jobs;   /* REAP: that are out */
+        int fd;                /* goes with the answer; -1: none */
 };
 
 struct registry_callbacks {
@@ -65,7 +66,8 @@ struct registry_status {
         bool is_power;
 };
 
-int registry_new(sd_event *event, struct store *store, bool is_power,
+/* @store and @state_dirfd, the directory it is in, are borrowed. */
+int registry_new(sd_event *event, struct store *store, int state_dirfd, bool is_power,
                  const struct registry_callbacks *callbacks, struct registry **ret);
 void registry_free(struct registry *g);
 
@@ -92,6 +94,11 @@ void registry_tag(struct registry *g, struct peer *p, const void *packet, int fd
 void registry_report(struct registry *g, struct peer *p, const void *packet, size_t len);
 void registry_register(struct registry *g, struct peer *p, const void *packet, int fd,
                        struct request *r);
+void registry_claim(struct registry *g, struct peer *p, const void *packet, int fd,
+                    struct request *r);
+void registry_retain(struct registry *g, struct peer *p, const void *packet, struct request *r);
+void registry_renew(struct registry *g, struct peer *p, const void *packet, struct request *r);
+void registry_token(struct registry *g, struct peer *p, struct request *r);
 void registry_keep(struct registry *g, struct peer *p, const void *packet, struct request *r);
 void registry_reap(struct registry *g, struct peer *p, const void *packet, struct request *r);
 

@@ -361,7 +361,8 @@ int server_new(sd_event *event, struct store *store, const struct server_options
         if (r < 0)
                 return r;
         for_registry.userdata = for_store.userdata = s;
-        r = registry_new(event, store, options->is_power, &for_registry, &s->registry);
+        r = registry_new(event, store, store_directory(store), options->is_power, &for_registry,
+                         &s->registry);
         if (r < 0)
                 return r;
         r = store_start_sync(store, event, &for_store);

@@ -18,6 +18,7 @@ enum statement {
 struct store_tally {
         uint64_t n_entries;
         uint64_t last_plain_entry;
+        uint64_t n_claims;
 };
 
 struct row; /* of an answer */

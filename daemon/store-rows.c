@@ -23,10 +23,12 @@ static struct store_bytes bytes_of_id(const sd_id128_t *id)
 
 int store_add_owner(struct store *s, const struct store_owner *o)
 {
-        return store_change(s, STMT_ADD_OWNER, "Iiibiiiiitttt", (int64_t) o->id, (int64_t) o->kind,
-                            (int64_t) o->is_dead, bytes_of_id(&o->boot), (int64_t) o->pid_ns,
-                            (int64_t) o->init_start, (int64_t) o->pid, (int64_t) o->start,
-                            (int64_t) o->uid, o->command, o->executable, o->arguments, o->unit);
+        return store_change(s, STMT_ADD_OWNER, "iiibiiiiittttIsI", (int64_t) o->id,
+                            (int64_t) o->kind, (int64_t) o->is_dead, bytes_of_id(&o->boot),
+                            (int64_t) o->pid_ns, (int64_t) o->init_start, (int64_t) o->pid,
+                            (int64_t) o->start, (int64_t) o->uid, o->command, o->executable,
+                            o->arguments, o->unit, (int64_t) o->cgroup, o->place,
+                            (int64_t) o->deadline_usec);
 }
 
 int store_end_owner(struct store *s, uint64_t id)
@@ -41,7 +43,7 @@ int store_remove_owner(struct store *s, uint64_t id)
 
 int store_add_directory(struct store *s, const struct store_directory *d)
 {
-        return store_change(s, STMT_ADD_DIRECTORY, "Isbi", (int64_t) d->id, d->path, d->identity,
+        return store_change(s, STMT_ADD_DIRECTORY, "isbi", (int64_t) d->id, d->path, d->identity,
                             (int64_t) d->is_foreign);
 }
 
@@ -54,7 +56,7 @@ int store_add_cred(struct store *s, const struct cred *c)
 {
         struct store_bytes groups = { c->groups, c->n_groups * sizeof(gid_t) };
 
-        return store_change(s, STMT_ADD_CRED, "Iiiib", (int64_t) c->id, (int64_t) c->uid,
+        return store_change(s, STMT_ADD_CRED, "iiiib", (int64_t) c->id, (int64_t) c->uid,
                             (int64_t) c->gid, (int64_t) c->caps, groups);
 }
 
@@ -62,7 +64,7 @@ int store_add_tag(struct store *s, const struct store_tag *t)
 {
         struct store_bytes key = { t->key, NAME_KEY_SIZE };
 
-        return store_change(s, STMT_ADD_TAG, "Iibiiiiiib", (int64_t) t->id, (int64_t) t->tag, key,
+        return store_change(s, STMT_ADD_TAG, "iibiiiiiib", (int64_t) t->id, (int64_t) t->tag, key,
                             (int64_t) t->owner, (int64_t) t->directory, (int64_t) t->cred,
                             (int64_t) t->needs_sweep, (int64_t) t->is_dead,
                             (int64_t) t->is_unreadable, bytes_of_id(&t->boot));
@@ -107,10 +109,10 @@ int store_forget_live(struct store *s, uint64_t tag_id)
 
 static int write_entry(struct store *s, enum statement which, const struct store_entry *e)
 {
-        return store_change(s, which, "iiisiIIIsB", (int64_t) e->id, (int64_t) e->kind,
+        return store_change(s, which, "iiisiIIIsBI", (int64_t) e->id, (int64_t) e->kind,
                             (int64_t) e->state, e->name, (int64_t) e->created_usec,
                             (int64_t) e->owner, (int64_t) e->directory, (int64_t) e->cred,
-                            e->target, e->identity);
+                            e->target, e->identity, (int64_t) e->retain_sec);
 }
 
 int store_put_entry(struct store *s, struct store_entry *e)
@@ -133,7 +135,7 @@ int store_remove_entry(struct store *s, uint64_t id)
         int r;
 
         r = change_entries(s, STMT_REMOVE_ENTRY, id);
-        if (r < 0 || id >> SEQ_BITS)
+        if (r < 0 || store_tally(s)->n_claims == 0)
                 return r;
         return store_change(s, STMT_REMOVE_CLAIMS_OF_ENTRY, "i", (int64_t) id);
 }
@@ -145,6 +147,7 @@ int store_defer_entry(struct store *s, uint64_t id)
 
 int store_add_claim(struct store *s, uint64_t entry, uint64_t owner)
 {
+        store_tally(s)->n_claims++; /* never counted down: only asked whether there are any */
         return store_change(s, STMT_ADD_CLAIM, "ii", (int64_t) entry, (int64_t) owner);
 }
 
@@ -196,6 +199,9 @@ static int owner_row(struct row *row, const void *fn, void *userdata)
                 .executable = row_string_or_empty(row, 10),
                 .arguments = row_string_or_empty(row, 11),
                 .unit = row_string_or_empty(row, 12),
+                .cgroup = row_number(row, 13),
+                .place = row_string(row, 14),
+                .deadline_usec = row_number(row, 15),
         };
 
         return (*(const store_owner_fn *) fn)(&o, userdata);
@@ -294,6 +300,7 @@ static void read_entry(struct row *row, struct store_entry *e)
                 .attempts = (unsigned int) row_number(row, 11),
                 .next_try_usec = row_number(row, 12),
                 .failed = row_string(row, 13),
+                .retain_sec = row_number(row, 14),
         };
 }
 
@@ -368,10 +375,15 @@ static int owner_of_entry(const struct store_entry *e, void *userdata)
         return 0;
 }
 
-int store_pass_on(struct store *s, uint64_t entry, uint64_t *ret_owner)
+int store_release(struct store *s, uint64_t entry, uint64_t owner, uint64_t *ret_owner)
 {
         int r;
 
+        r = store_get_entry(s, entry, owner_of_entry, ret_owner);
+        if (r < 0)
+                return r;
+        if (*ret_owner != owner)
+                return store_change(s, STMT_REMOVE_CLAIM, "ii", (int64_t) entry, (int64_t) owner);
         r = store_change(s, STMT_INHERIT_ENTRY, "i", (int64_t) entry);
         if (r < 0)
                 return r;
@@ -379,6 +391,50 @@ int store_pass_on(struct store *s, uint64_t entry, uint64_t *ret_owner)
         if (r < 0)
                 return r;
         return store_get_entry(s, entry, owner_of_entry, ret_owner);
+}
+
+int store_set_owner(struct store *s, const struct store_entry *e)
+{
+        return store_change(s, STMT_SET_OWNER, "iiiii", (int64_t) e->id, (int64_t) e->owner,
+                            (int64_t) e->directory, (int64_t) e->cred, (int64_t) e->state);
+}
+
+int store_set_retain(struct store *s, uint64_t entry, uint64_t retain_sec)
+{
+        return store_change(s, STMT_SET_RETAIN, "iI", (int64_t) entry, (int64_t) retain_sec);
+}
+
+int store_set_deadline(struct store *s, uint64_t owner, uint64_t deadline_usec, sd_id128_t boot)
+{
+        return store_change(s, STMT_SET_DEADLINE, "iib", (int64_t) owner, (int64_t) deadline_usec,
+                            bytes_of_id(&boot));
+}
+
+int store_next_deadline(struct store *s, uint64_t *ret_usec)
+{
+        *ret_usec = 0;
+        return store_ask_number(s, STMT_NEXT_DEADLINE, ret_usec);
+}
+
+static int id_row(struct row *row, const void *fn, void *userdata)
+{
+        return (*(const store_id_fn *) fn)(row_number(row, 0), userdata);
+}
+
+int store_expired(struct store *s, uint64_t now_usec, store_id_fn fn, void *userdata)
+{
+        return store_ask(s, STMT_EXPIRED, id_row, &fn, userdata, "i", (int64_t) now_usec);
+}
+
+int store_set_seen(struct store *s, uint64_t boottime_usec)
+{
+        return store_change(s, STMT_SET_SEEN, "i", (int64_t) boottime_usec);
+}
+
+int store_get_seen(struct store *s, uint64_t *ret_usec)
+{
+        *ret_usec = 0;
+        return store_ask_number(s, STMT_GET_SEEN, ret_usec);
 }
 
 static int last_row(struct row *row, const void *fn, void *userdata)
@@ -403,6 +459,22 @@ static int any_row(struct row *row, const void *fn, void *userdata)
 {
         *(bool *) userdata = true;
         return 0;
+}
+
+int store_holds(struct store *s, uint64_t entry, uint64_t owner, bool *ret)
+{
+        uint64_t inline_owner = 0;
+        int r;
+
+        *ret = false;
+        r = store_get_entry(s, entry, owner_of_entry, &inline_owner);
+        if (r < 0)
+                return r;
+        *ret = inline_owner == owner;
+        if (*ret)
+                return 0;
+        return store_ask(s, STMT_HAS_CLAIM, any_row, NULL, ret, "ii", (int64_t) entry,
+                         (int64_t) owner);
 }
 
 int store_owner_has_entries(struct store *s, uint64_t owner, bool *ret)
@@ -487,6 +559,7 @@ static int list_row(struct row *row, const void *fn, void *userdata)
         shown.owner_is_dead = row_number(row, at + 4) != 0;
         shown.pid = (pid_t) row_number(row, at + 5);
         shown.uid = (uid_t) row_number(row, at + 6);
+        shown.deadline_usec = row_number(row, at + 7);
         r = l->fn(&shown, l->userdata);
         if (r < 0)
                 return r;

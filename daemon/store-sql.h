@@ -11,7 +11,7 @@ static const char *const migrations[] = {
         "  name TEXT PRIMARY KEY,"
         "  value"
         ") WITHOUT ROWID;"
-        "INSERT INTO meta VALUES ('key', randomblob(16));"
+        "INSERT INTO meta VALUES ('key', randomblob(16)), ('seen', 0);" /* boot time, for leases */
         "CREATE TABLE cred ("
         "  id INTEGER PRIMARY KEY,"
         "  uid INTEGER NOT NULL,"
@@ -32,8 +32,13 @@ static const char *const migrations[] = {
         "  command TEXT NOT NULL,"
         "  executable TEXT NOT NULL,"
         "  arguments TEXT NOT NULL,"
-        "  unit TEXT NOT NULL"
+        "  unit TEXT NOT NULL,"
+        "  cgroup INTEGER,"  /* unit: inode of its directory */
+        "  place TEXT,"      /* and its path */
+        "  deadline INTEGER" /* lease: microseconds of CLOCK_BOOTTIME */
         ");"
+        "CREATE INDEX owner_by_deadline ON owner (deadline)"
+        "  WHERE deadline IS NOT NULL AND is_dead = 0;"
         "CREATE TABLE directory ("
         "  id INTEGER PRIMARY KEY,"
         "  path BLOB NOT NULL,"
@@ -63,9 +68,10 @@ static const char *const migrations[] = {
         "  cred INTEGER,"
         "  target BLOB,"
         "  identity BLOB,"
+        "  retain INTEGER," /* seconds to keep it when the owner ends without releasing it */
         "  error INTEGER,"
         "  attempts INTEGER,"
-        "  next_try INTEGER,"
+        "  next_try INTEGER," /* microseconds of CLOCK_BOOTTIME; all are due at a start */
         "  failed BLOB"
         ");"
         "CREATE TABLE claim (" /* further owners of an entry, beside the one in its row */
@@ -81,16 +87,16 @@ static const char *const migrations[] = {
 #define ENTRY_COLUMNS                                                                                \
         "e.id, e.kind, e.state, e.name, e.created,"                                                  \
         " coalesce(e.owner, t.owner), coalesce(e.directory, t.directory), coalesce(e.cred, t.cred)," \
-        " e.target, e.identity, e.error, e.attempts, e.next_try, e.failed"
+        " e.target, e.identity, e.error, e.attempts, e.next_try, e.failed, e.retain"
 #define ENTRY_FROM " FROM entry e LEFT JOIN tag t ON t.id = e.id >> 32"
-#define ENTRY_COLUMN_COUNT 14
+#define ENTRY_COLUMN_COUNT 15
 
 /* Statement, text. Named after what they do or ask. */
 #define STATEMENTS(X)                                                                              \
         X(BEGIN, "BEGIN IMMEDIATE")                                                                \
         X(COMMIT, "COMMIT")                                                                        \
         X(ROLLBACK, "ROLLBACK")                                                                    \
-        X(ADD_OWNER, "INSERT INTO owner VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")           \
+        X(ADD_OWNER, "INSERT INTO owner VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")  \
         X(END_OWNER, "UPDATE owner SET is_dead = 1 WHERE id = ?")                                  \
         X(REMOVE_OWNER, "DELETE FROM owner WHERE id = ?")                                          \
         X(ADD_DIRECTORY, "INSERT INTO directory VALUES (?, ?, ?, ?)")                              \
@@ -107,10 +113,11 @@ static const char *const migrations[] = {
           " AND owner IS NULL AND target IS NULL AND identity IS NULL")                            \
         X(ADD_ENTRY,                                                                               \
           "INSERT OR IGNORE INTO entry (id, kind, state, name, created, owner, directory, cred,"   \
-          " target, identity) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                              \
+          " target, identity, retain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                   \
         X(REPLACE_ENTRY,                                                                           \
           "UPDATE entry SET kind = ?2, state = ?3, name = ?4, created = ?5, owner = ?6,"           \
-          " directory = ?7, cred = ?8, target = ?9, identity = ?10 WHERE id = ?1")                 \
+          " directory = ?7, cred = ?8, target = ?9, identity = ?10, retain = ?11 WHERE id = ?1"    \
+          " AND (?6 IS NOT NULL OR owner IS NULL)")                                                \
         X(REMOVE_ENTRY, "DELETE FROM entry WHERE id = ?")                                          \
         X(CHANGE_ENTRY,                                                                            \
           "UPDATE entry SET state = ?2, error = ?3, attempts = ?4, next_try = ?5, failed = ?6"     \
@@ -132,6 +139,7 @@ static const char *const migrations[] = {
           "SELECT directory, count(*) FROM entry WHERE id < 1 << 32 GROUP BY directory")           \
         X(LAST_PLAIN_ENTRY, "SELECT max(id) FROM entry WHERE id < 1 << 32")                        \
         X(LAST_OF_TAG, "SELECT max(id) FROM entry WHERE id < (?1 + 1) << 32 AND id >= ?1 << 32")   \
+        X(COUNT_CLAIMS, "SELECT count(*) FROM claim")                                              \
         X(COUNT_ENTRIES, "SELECT count(*) FROM entry")                                             \
         X(COUNT_STATES, "SELECT state, count(*) FROM entry WHERE state <> 1 GROUP BY state")       \
         X(COUNT_PAGES, "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")   \
@@ -142,9 +150,8 @@ static const char *const migrations[] = {
         X(LIVE_OF_TAG,                                                                             \
           "SELECT " ENTRY_COLUMNS ENTRY_FROM " WHERE e.id >= ?1 << 32 AND e.id < (?1 + 1) << 32"   \
           " AND e.id > ?2 AND e.state = 1 AND e.owner IS NULL ORDER BY e.id LIMIT ?3")             \
-        X(LIVE_OF_OWNER,                                                                           \
-          "SELECT " ENTRY_COLUMNS ENTRY_FROM " WHERE e.owner = ?1 AND e.id > ?2 AND e.state = 1"   \
-          " ORDER BY e.id LIMIT ?3")                                                               \
+        X(LIVE_OF_OWNER, "SELECT " ENTRY_COLUMNS ENTRY_FROM " WHERE e.owner = ?1 AND e.id > ?2"    \
+                         " AND e.state IN (1, 3) ORDER BY e.id LIMIT ?3")                          \
         X(DUE, "SELECT " ENTRY_COLUMNS ENTRY_FROM " WHERE e.state <> 1 AND e.state IN (4, 5)"      \
                " AND e.next_try > 0 AND e.next_try <= ?1 ORDER BY e.next_try LIMIT ?2")            \
         X(NEXT_DUE,                                                                                \
@@ -161,12 +168,25 @@ static const char *const migrations[] = {
           " LIMIT 1")                                                                              \
         X(LIST,                                                                                    \
           "SELECT " ENTRY_COLUMNS ", d.path, o.command, o.unit, o.kind, o.is_dead, o.pid, c.uid"   \
+          ", o.deadline"                                                                           \
           " FROM (SELECT * FROM entry WHERE id > ?1 ORDER BY id LIMIT ?2) e"                       \
           " LEFT JOIN tag t ON t.id = e.id >> 32"                                                  \
           " LEFT JOIN owner o ON o.id = coalesce(e.owner, t.owner)"                                \
           " LEFT JOIN directory d ON d.id = coalesce(e.directory, t.directory)"                    \
           " LEFT JOIN cred c ON c.id = coalesce(e.cred, t.cred)"                                   \
-          " ORDER BY e.id")
+          " ORDER BY e.id")                                                                        \
+        X(SET_DEADLINE, "UPDATE owner SET deadline = ?2, boot = ?3 WHERE id = ?1")                 \
+        X(NEXT_DEADLINE,                                                                           \
+          "SELECT min(deadline) FROM owner WHERE deadline IS NOT NULL AND is_dead = 0")            \
+        X(EXPIRED,                                                                                 \
+          "SELECT id FROM owner WHERE deadline IS NOT NULL AND is_dead = 0 AND deadline <= ?1")    \
+        X(SET_SEEN, "UPDATE meta SET value = ?1 WHERE name = 'seen'")                              \
+        X(GET_SEEN, "SELECT value FROM meta WHERE name = 'seen'")                                  \
+        X(SET_OWNER,                                                                               \
+          "UPDATE entry SET owner = ?2, directory = ?3, cred = ?4, state = ?5 WHERE id = ?1")      \
+        X(SET_RETAIN, "UPDATE entry SET retain = ?2 WHERE id = ?1")                                \
+        X(REMOVE_CLAIM, "DELETE FROM claim WHERE entry = ?1 AND owner = ?2")                       \
+        X(HAS_CLAIM, "SELECT 1 FROM claim WHERE entry = ?1 AND owner = ?2")
 
 /* The tables that are worth saving from a damaged file, parents first. */
 static const char *const salvaged_tables[] = { "meta", "cred",  "owner", "directory",

@@ -312,6 +312,11 @@ bool store_may_write(const struct store *s)
         return !s->is_held;
 }
 
+int store_directory(const struct store *s)
+{
+        return s->dirfd;
+}
+
 const uint8_t *store_key(const struct store *s)
 {
         return s->key;
@@ -570,6 +575,9 @@ static int open_database(struct store *s)
         if (r < 0)
                 return r;
         r = store_ask_number(s, STMT_LAST_PLAIN_ENTRY, &s->tally.last_plain_entry);
+        if (r < 0)
+                return r;
+        r = store_ask_number(s, STMT_COUNT_CLAIMS, &s->tally.n_claims);
         if (r < 0)
                 return r;
         s->committed_tally = s->tally;

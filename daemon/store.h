@@ -40,6 +40,9 @@ struct store_owner {
         uint64_t start; /* clock ticks since boot, as /proc/PID/stat */
         uid_t uid;
         const char *command, *executable, *arguments, *unit; /* NULL reads as "" */
+        uint64_t cgroup;                                     /* unit: inode of its directory */
+        const char *place;                                   /* unit: path of that; NULL: none */
+        uint64_t deadline_usec;                              /* lease: CLOCK_BOOTTIME; 0: none */
 };
 
 struct store_directory {
@@ -70,9 +73,10 @@ struct store_entry {
         struct store_bytes identity; /* of what is tracked; none: recognised by name, type, user */
         uint64_t created_usec;       /* CLOCK_REALTIME */
         uint64_t owner, directory, cred; /* 0: the tag's */
+        uint64_t retain_sec; /* kept for that long when its owner ends without releasing it */
         int error;
         unsigned int attempts;
-        uint64_t next_try_usec; /* CLOCK_REALTIME */
+        uint64_t next_try_usec; /* CLOCK_BOOTTIME; 0: it is being tried */
         const char *failed;
 };
 
@@ -85,6 +89,7 @@ struct store_row {
         bool owner_is_dead;
         pid_t pid;
         uid_t uid;
+        uint64_t deadline_usec; /* the owner's */
 };
 
 struct store_counts {
@@ -119,6 +124,9 @@ int store_commit(struct store *s);
 uint64_t store_committed(const struct store *s); /* number of the last commit */
 void store_sync(struct store *s);                /* have the last commit reported when it is safe */
 
+/* The state directory, borrowed. */
+int store_directory(const struct store *s);
+
 /* A key of this database, for names that nobody can guess. */
 const uint8_t *store_key(const struct store *s);
 
@@ -149,8 +157,23 @@ int store_defer_entry(struct store *s, uint64_t id); /* it is being tried: not d
 int store_add_claim(struct store *s, uint64_t entry, uint64_t owner);
 /* An owner's claims end; what others hold too becomes theirs. */
 int store_end_claims(struct store *s, uint64_t owner);
-/* The claim in the entry's own row ends; the next becomes that. *ret_owner: whose it is now. */
-int store_pass_on(struct store *s, uint64_t entry, uint64_t *ret_owner);
+/* One owner's claim on an entry ends; if it stood in the entry's row, the next one does now.
+ * *ret_owner: who stands there; the same when it was the only one: the entry has no owner left. */
+int store_release(struct store *s, uint64_t entry, uint64_t owner, uint64_t *ret_owner);
+/* Does that owner hold the entry, by its row or beside it? */
+int store_holds(struct store *s, uint64_t entry, uint64_t owner, bool *ret);
+/* Its row's owner, with directory and credentials of its own from now on. */
+int store_set_owner(struct store *s, const struct store_entry *e);
+int store_set_retain(struct store *s, uint64_t entry, uint64_t retain_sec);
+
+/* Leases. */
+int store_set_deadline(struct store *s, uint64_t owner, uint64_t deadline_usec, sd_id128_t boot);
+int store_next_deadline(struct store *s, uint64_t *ret_usec); /* 0: none */
+typedef int (*store_id_fn)(uint64_t id, void *userdata);
+int store_expired(struct store *s, uint64_t now_usec, store_id_fn fn, void *userdata);
+/* CLOCK_BOOTTIME as it was last written down: what of a lease was left when the machine stopped. */
+int store_set_seen(struct store *s, uint64_t boottime_usec);
+int store_get_seen(struct store *s, uint64_t *ret_usec);
 
 typedef int (*store_owner_fn)(const struct store_owner *o, void *userdata);
 typedef int (*store_directory_fn)(const struct store_directory *d, void *userdata);
@@ -170,7 +193,7 @@ int store_live_of_tag(struct store *s, uint64_t tag_id, uint64_t after, unsigned
                       store_entry_fn fn, void *userdata);
 int store_live_of_owner(struct store *s, uint64_t owner, uint64_t after, unsigned int limit,
                         store_entry_fn fn, void *userdata);
-/* Stuck and waiting ones whose time has come. */
+/* Stuck and waiting ones whose time has come, by CLOCK_BOOTTIME. */
 int store_due(struct store *s, uint64_t now_usec, unsigned int limit, store_entry_fn fn,
               void *userdata);
 /* When the next of them is due: 0 never. */

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Owns the requests about who holds an entry: give, share, retain, renew, tokens. All of them
+ * postpone or cancel a deletion, so each is on disk before it is answered.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/registry-internal.h"
+#include "libclient/util.h"
+
+static int find_token(struct registry *g, const struct peer *p, uint64_t id, struct owner **ret)
+{
+        struct owner *o = registry_owner(g, id);
+
+        if (!o || o->kind != WIRE_OWNER_TOKEN)
+                return -ENOENT;
+        if (o->uid != p->cred.uid && p->cred.uid != 0)
+                return -EPERM;
+        if (o->state != OWNER_LIVING)
+                return -ESRCH;
+        *ret = o;
+        return 0;
+}
+
+static int boot_owner(struct registry *g, struct owner **ret)
+{
+        struct owner *o = g->boot_owner;
+        int r;
+
+        if (!o) {
+                o = registry_new_owner(g, g->next_owner++);
+                if (!o)
+                        return -ENOMEM;
+                o->kind = WIRE_OWNER_BOOT;
+                r = registry_add_other_owner(g, o, NULL);
+                if (r < 0)
+                        return r;
+                g->boot_owner = o;
+        }
+        *ret = o;
+        return registry_store_owner(g, o);
+}
+
+static int process_owner(struct registry *g, struct peer *p, struct inspect_job *i,
+                         struct owner **ret)
+{
+        if (i && i->is_other)
+                return registry_add_owner(g, &i->process, &i->pidfd, ret);
+        if (!p->owner || p->owner->state != OWNER_LIVING)
+                return -ESRCH;
+        *ret = p->owner;
+        return 0;
+}
+
+/* The owner that a request names; @i: what a worker has found out, NULL: none was needed. */
+int claim_owner(struct registry *g, struct peer *p, const struct wire_owner *w,
+                struct inspect_job *i, struct owner **ret)
+{
+        switch (w->kind) {
+        case WIRE_OWNER_PROCESS:
+                return process_owner(g, p, i, ret);
+        case WIRE_OWNER_TOKEN:
+                return find_token(g, p, w->token, ret);
+        case WIRE_OWNER_UNIT:
+                if (!i || !i->cgroup_path)
+                        return -EOPNOTSUPP;
+                return unit_find(g, p, i->cgroup_path, i->cgroup, i->process.unit, ret);
+        case WIRE_OWNER_LEASE:
+                return lease_new(g, p, w->lease_sec, ret);
+        case WIRE_OWNER_BOOT:
+                return boot_owner(g, ret);
+        default:
+                return -EOPNOTSUPP;
+        }
+}
+
+/* ---- give and share ---- */
+
+struct claiming {
+        struct request *request;
+        struct wire_claim claim;
+};
+
+static int find_changeable(struct registry *g, const struct peer *p, const struct wire_ref *ref,
+                           struct store_entry *ret)
+{
+        uint64_t id;
+        int r;
+
+        registry_flush(g);
+        id = register_id_of_ref(g, ref);
+        if (id == 0)
+                return -ENOENT;
+        r = store_get_entry(g->store, id, register_numbers, ret);
+        if (r < 0)
+                return r;
+        return register_check_change(g, p, ret);
+}
+
+static void record_durable(struct registry *g, struct request *r, uint64_t id)
+{
+        r->id = id;
+        r->is_durable = true;
+        registry_record(g, r);
+}
+
+static int apply_claim(struct registry *g, struct peer *p, const struct wire_claim *m,
+                       struct owner *other, struct request *r)
+{
+        struct store_entry e;
+        bool gives = (m->flags & WIRE_CLAIM_GIVE) != 0;
+        uint64_t left;
+        int error;
+
+        error = find_changeable(g, p, &m->ref, &e);
+        if (error < 0)
+                return error;
+        /* Who gives what another's row says is his own claim's to give up, or root's to change. */
+        if (gives && p->owner && e.owner != p->owner->id) {
+                error = store_add_claim(g->store, e.id, other->id);
+                if (error >= 0)
+                        error = store_release(g->store, e.id, p->owner->id, &left);
+        } else {
+                if (gives)
+                        e.owner = other->id;
+                error = store_set_owner(g->store, &e); /* no more its tag's alone */
+                if (error >= 0 && !gives && e.owner != other->id)
+                        error = store_add_claim(g->store, e.id, other->id);
+        }
+        if (error >= 0)
+                record_durable(g, r, e.id);
+        return error;
+}
+
+static void on_claim_inspected(struct job *j, void *userdata)
+{
+        struct inspect_job *i = (struct inspect_job *) j;
+        struct claiming *w = i->userdata;
+        struct registry *g = userdata;
+        struct request *r = w->request;
+        struct owner *other;
+        int error = i->error;
+
+        if (error >= 0 && !r->peer)
+                error = -ECONNRESET; /* nobody waits for it */
+        if (error >= 0)
+                error = claim_owner(g, r->peer, &w->claim.owner, i, &other);
+        if (error >= 0)
+                error = apply_claim(g, r->peer, &w->claim, other, r);
+        inspect_free(i, g->pool);
+        free(w);
+        if (error < 0)
+                registry_fail(g, r, error);
+}
+
+static int inspect_claim(struct registry *g, struct peer *p, const struct wire_claim *m, int fd,
+                         struct request *r)
+{
+        struct claiming *w = calloc(1, sizeof(*w));
+        struct inspect_job *i = inspect_new(&p->cred);
+        int error = w && i ? register_prepare_owner(p, &m->owner, fd, i) : -ENOMEM;
+
+        if (error < 0) {
+                inspect_free(i, g->pool);
+                free(w);
+                return error;
+        }
+        *w = (struct claiming) { .request = r, .claim = *m };
+        i->job.done = on_claim_inspected;
+        i->userdata = w;
+        pool_submit(g->pool, &i->job);
+        return 0;
+}
+
+void registry_claim(struct registry *g, struct peer *p, const void *packet, int fd,
+                    struct request *r)
+{
+        struct wire_claim m;
+        struct store_entry e;
+        struct owner *other;
+        int error;
+
+        memcpy(&m, packet, sizeof(m));
+        error = find_changeable(g, p, &m.ref, &e);
+        if (error >= 0 && register_wants_worker(&m.owner, fd)) {
+                error = inspect_claim(g, p, &m, fd, r);
+                if (error >= 0)
+                        return;
+        } else if (error >= 0) {
+                error = claim_owner(g, p, &m.owner, NULL, &other);
+                if (error >= 0)
+                        error = apply_claim(g, p, &m, other, r);
+        }
+        if (error < 0) {
+                pool_close(g->pool, p->cred.uid, fd);
+                registry_fail(g, r, error);
+        }
+}
+
+/* ---- the others ---- */
+
+void registry_retain(struct registry *g, struct peer *p, const void *packet, struct request *r)
+{
+        struct wire_change m;
+        struct store_entry e;
+        int error;
+
+        memcpy(&m, packet, sizeof(m));
+        error = find_changeable(g, p, &m.ref, &e);
+        if (error >= 0)
+                error = store_set_retain(g->store, e.id, m.argument);
+        if (error < 0)
+                return registry_fail(g, r, error);
+        record_durable(g, r, e.id);
+}
+
+void registry_renew(struct registry *g, struct peer *p, const void *packet, struct request *r)
+{
+        struct wire_change m;
+        struct store_entry e;
+        struct owner *o;
+        int error;
+
+        memcpy(&m, packet, sizeof(m));
+        error = find_changeable(g, p, &m.ref, &e);
+        if (error >= 0) {
+                o = registry_owner(g, e.owner);
+                error = o ? lease_renew(g, o, m.argument) : -EINVAL;
+        }
+        if (error < 0)
+                return registry_fail(g, r, error);
+        record_durable(g, r, e.id);
+}
+
+void registry_token(struct registry *g, struct peer *p, struct request *r)
+{
+        struct owner *o;
+        int error;
+
+        error = token_new(g, p, &o, &r->fd);
+        if (error < 0)
+                return registry_fail(g, r, error);
+        record_durable(g, r, o->id);
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Owns leases: owners that end at a deadline unless it is renewed. CLOCK_BOOTTIME counts, so that
+ * no step of the wall clock ends one early or keeps one for ever, and a suspended machine's time
+ * passes. Over a reboot what was left counts, by the time last written down: at least once a
+ * minute while there are any. What is retained for a while after its owner's end has a lease
+ * that nobody can forget to renew.
+ */
+
+#include <errno.h>
+#include <time.h>
+
+#include "daemon/registry-internal.h"
+#include "libclient/util.h"
+
+#define SEEN_USEC (60 * USEC_PER_SEC)
+#define LEASE_MAX_SEC (UINT64_C(100) * 365 * 86400)
+
+static int begin(struct registry *g, const struct peer *p, uint64_t sec, struct owner **ret)
+{
+        struct owner *o = registry_new_owner(g, g->next_owner++);
+        int r;
+
+        if (!o)
+                return -ENOMEM;
+        o->kind = WIRE_OWNER_LEASE;
+        o->deadline_usec = now_boottime_usec() + MIN(sec, LEASE_MAX_SEC) * USEC_PER_SEC;
+        r = registry_add_other_owner(g, o, p);
+        if (r < 0)
+                return r;
+        g->n_leases++;
+        g->needs_lease_timer = true;
+        *ret = o;
+        return 0;
+}
+
+int lease_new(struct registry *g, const struct peer *p, uint64_t sec, struct owner **ret)
+{
+        return begin(g, p, sec, ret);
+}
+
+/* In place of the owner that has ended. */
+int lease_for_retained(struct registry *g, const struct store_entry *e, struct owner **ret)
+{
+        struct owner *dead = registry_owner(g, e->owner);
+        int r;
+
+        r = begin(g, NULL, e->retain_sec, ret);
+        if (r >= 0 && dead) {
+                (*ret)->uid = dead->uid;
+                (*ret)->pid = dead->pid;
+                memcpy((*ret)->command, dead->command, sizeof(dead->command));
+        }
+        return r;
+}
+
+int lease_renew(struct registry *g, struct owner *o, uint64_t sec)
+{
+        if (o->kind != WIRE_OWNER_LEASE)
+                return -EINVAL;
+        if (o->state != OWNER_LIVING)
+                return -ESTALE;
+        o->deadline_usec = now_boottime_usec() + MIN(sec, LEASE_MAX_SEC) * USEC_PER_SEC;
+        g->needs_lease_timer = true;
+        return store_set_deadline(g->store, o->id, o->deadline_usec, g->epoch.boot);
+}
+
+int lease_restore(struct registry *g, struct owner *o, const struct store_owner *row)
+{
+        uint64_t seen, left;
+        int r;
+
+        o->deadline_usec = row->deadline_usec;
+        g->n_leases++;
+        g->needs_lease_timer = true;
+        if (sd_id128_equal(row->boot, g->epoch.boot))
+                return 0; /* if it has expired, the timer finds that at once */
+        r = store_get_seen(g->store, &seen);
+        if (r < 0)
+                return r;
+        left = row->deadline_usec > seen ? row->deadline_usec - seen : 0;
+        o->deadline_usec = now_boottime_usec() + left;
+        o->epoch = g->epoch;
+        return store_set_deadline(g->store, o->id, o->deadline_usec, g->epoch.boot);
+}
+
+static int end_one(uint64_t id, void *userdata)
+{
+        struct owner *o = registry_owner(userdata, id);
+
+        if (o)
+                registry_owner_ended(o);
+        return 0;
+}
+
+void lease_expire(struct registry *g)
+{
+        uint64_t now = now_boottime_usec();
+
+        (void) store_expired(g->store, now, end_one, g); /* else with the next tick */
+        if (g->n_leases > 0)
+                (void) store_set_seen(g->store, now);
+        g->needs_lease_timer = true;
+}
+
+static int on_lease(sd_event_source *s, uint64_t usec, void *userdata)
+{
+        struct registry *g = userdata;
+
+        g->lease_is_due = true;
+        g->callbacks.wake(g->callbacks.userdata);
+        return 0;
+}
+
+void lease_schedule(struct registry *g)
+{
+        uint64_t due = 0, now = now_boottime_usec(), pause = SEEN_USEC;
+
+        if (!g->needs_lease_timer)
+                return;
+        if (g->n_leases == 0 || store_next_deadline(g->store, &due) < 0)
+                return;
+        g->needs_lease_timer = false;
+        if (due > 0)
+                pause = due > now ? MIN(due - now, SEEN_USEC) : 0;
+        registry_arm(g, &g->lease_timer, CLOCK_BOOTTIME, pause, on_lease);
+}
