@@ -305,11 +305,17 @@ static int inspect_registration(struct registry *g, struct peer *p, struct tag *
 {
         struct registering *w = calloc(1, sizeof(*w));
         struct inspect_job *i = inspect_new(&p->cred);
+        int error = 0;
 
-        if (!w || !i || !(w->name = strdup(name))) {
+        if (!w || !i || !(w->name = strdup(name)) || !(i->name = strdup(object)))
+                error = -ENOMEM;
+        if (error >= 0)
+                error = register_prepare_owner(p, &m->owner, fd, i);
+        if (error < 0) {
                 inspect_free(i, g->pool);
-                free(w);
-                return -ENOMEM;
+                if (w)
+                        free_registering(w);
+                return error;
         }
         w->request = r;
         w->opcode = m->header.opcode;

@@ -58,7 +58,7 @@ struct tempfile;
  * @prefix:       what the name starts with, any bytes but '/' and NUL; NULL: "tmp"
  * @suffix:       what it ends with; NULL: nothing
  * @pattern:      instead of prefix and suffix: a name whose last run of at least three X is
- *                replaced by random characters of [0-9A-Za-z]; NULL: none
+ *                replaced by random characters of [0-9A-Za-z]; NULL: none. Acknowledged
  * @mode:         permission bits, exactly, whatever the umask: 1..07777; 0: 0600 for files,
  *                0700 for directories
  * @timeout_msec: how long the call may wait for the daemon, in milliseconds; 0: 5000
@@ -98,13 +98,18 @@ struct tempfile_options {
  * Threads: any number at once. Fork: see above.
  *
  * Return: 0;
- *   -EINVAL        ret NULL; unknown flag; a slash in prefix or suffix; mode out of range
+ *   -EINVAL        ret NULL; unknown flag; a slash in prefix, suffix or pattern; mode out of range;
+ *                  pattern without XXX, or with prefix or suffix beside it
  *   -E2BIG         options from a newer header ask for what this library does not know
  *   -ENAMETOOLONG  prefix and suffix are too long
  *   -ENOENT, -ENOTDIR, -EACCES, -EROFS, -ENOSPC, -EDQUOT, -EMFILE, -ENFILE  as open(2)
  *   -ECONNREFUSED  no daemon answers at any of the sockets; nothing was made
  *   -ETIMEDOUT     the daemon did not answer in time; nothing was made
  *   -EACCES        also: a daemon answered that is neither root's nor the caller's
+ *   -EBADMSG, -EPROTONOSUPPORT  what answered does not speak this library's language
+ *   -EEXIST        pattern: every name that was tried is taken
+ *   -ESTALE        pattern with fewer than ten X, where the file system gives no way to recognise
+ *                  what was renamed; or the directory was replaced this moment
  *   -EPERM, -ESRCH owner_pidfd: may not be signalled by the caller; has ended
  *   -ENOMEM
  *
@@ -195,13 +200,16 @@ int tempfile_close(struct tempfile *t);
  *          TEMPFILE_FSYNC: the file's data before and the directory after are written to disk
  *
  * A crash at any moment leaves exactly one outcome: at @target and kept, or temporary and deleted.
+ * What this process made inside a directory stays with it: the daemon is asked to keep that first.
  *
  * Return: 0;
- *   -EINVAL   t or target NULL; unknown flag; already persisted, kept or closed; not made here
+ *   -EINVAL   t or target NULL; unknown flag; already persisted or kept; another process's
  *   -EEXIST   TEMPFILE_NOREPLACE and something is there; t is unchanged
  *   -EXDEV    another file system; t is unchanged
  *   -EPERM    the handle came from the parent by fork
- *   others    as rename(2), and with TEMPFILE_FSYNC as fsync(2): persisted, but perhaps not on disk
+ *   -ESTALE   it was tracked, and another thing is there now
+ *   others    as rename(2), and with TEMPFILE_FSYNC as fsync(2): if tempfile_path() is the target
+ *             then, it was persisted, but is perhaps not on disk
  *
  * Since: 0.1
  */
@@ -216,7 +224,7 @@ int tempfile_persist(struct tempfile *t, const char *target, unsigned int flags)
  * Waits until the daemon has stored that durably, whatever its Durability setting.
  *
  * Return: 0;
- *   -EINVAL   t NULL; already persisted or kept
+ *   -EINVAL   t NULL; already persisted or kept; another process's
  *   -EPERM    the handle came from the parent by fork
  *   -ESTALE   its owner had ended and it is being deleted
  *   -ECONNREFUSED, -ETIMEDOUT  the daemon did not answer: nothing has changed, or (timeout) it is

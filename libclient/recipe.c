@@ -8,6 +8,8 @@
 
 #include "libclient/handle.h"
 
+#include <stdio.h>
+
 #include "libclient/deadline.h"
 #include "libclient/name.h"
 #include "libclient/session.h"
@@ -96,6 +98,25 @@ static int read_name(const struct tempfile_options *o, struct recipe *r)
         return 0;
 }
 
+/* Who names itself needs no handing over. Without /proc it is taken for another process. */
+static bool is_self(int pidfd)
+{
+        char path[sizeof("/proc/self/fdinfo/") + 3 * sizeof(int)], line[64];
+        bool is_equal = false;
+        FILE *f;
+        int pid;
+
+        (void) snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+        f = fopen(path, "re");
+        if (!f)
+                return false;
+        while (fgets(line, sizeof(line), f))
+                if (sscanf(line, "Pid: %d", &pid) == 1)
+                        is_equal = pid == getpid();
+        (void) fclose(f);
+        return is_equal;
+}
+
 int recipe_read(const struct tempfile_options *options, uint8_t kind, struct recipe *ret)
 {
         struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
@@ -113,7 +134,9 @@ int recipe_read(const struct tempfile_options *options, uint8_t kind, struct rec
 
         r.dir = o.dir;
         r.mode = o.mode != 0 ? o.mode : kind == WIRE_KIND_DIRECTORY ? 0700 : 0600;
-        r.pidfd = o.flags & TEMPFILE_OWNER_PIDFD ? o.owner_pidfd : -1;
+        r.pidfd = -1;
+        if ((o.flags & TEMPFILE_OWNER_PIDFD) && !is_self(o.owner_pidfd))
+                r.pidfd = o.owner_pidfd;
         r.timeout_usec =
                 o.timeout_msec != 0 ? o.timeout_msec * USEC_PER_MSEC : SESSION_TIMEOUT_USEC;
         r.deadline_usec = deadline_in(r.timeout_usec);

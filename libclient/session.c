@@ -5,8 +5,9 @@
  * and everybody that what is said one way is said again when the daemon had to be found anew; what
  * there is to say again is the places' business.
  *
- * The subtle thing: "gone" is not worth a packet of its own. It waits for the next one and may be
- * lost: the daemon then looks for a name that is not there, once, when this process ends.
+ * The subtle thing: "gone" is rarely worth a packet of its own. Who makes and closes file after file
+ * has it ride along with the next; a few hundred times a second it is sent at once, so that a list
+ * shows what is there. Lost it may be: the daemon then looks for a name that is not there, once.
  */
 
 #include "libclient/session.h"
@@ -18,7 +19,8 @@
 #include "libclient/util.h"
 
 #define GONE_PER_PACKET 64U
-#define GONE_MAX 65536U /* while the daemon is away; more is forgotten */
+#define GONE_QUIET_USEC (5 * USEC_PER_MSEC) /* between packets that say nothing else */
+#define GONE_MAX 65536U                     /* while the daemon is away; more is forgotten */
 
 /* The longest packet that says one thing made and the rest gone. */
 #define REPORT_SIZE 2048U
@@ -279,9 +281,13 @@ static void queue_gone(struct session *s, const struct session_gone *gone)
 
 void session_gone(struct session *s, uint64_t tag_or_id, uint32_t seq)
 {
+        const uint64_t now = deadline_now();
+
         queue_gone(s, &(struct session_gone) { tag_or_id, seq, WIRE_GONE });
-        if (s->n_gone % GONE_PER_PACKET == 0)
-                flush_gone(s);
+        if (s->n_gone % GONE_PER_PACKET != 0 && now - s->gone_at_usec < GONE_QUIET_USEC)
+                return;
+        s->gone_at_usec = now;
+        flush_gone(s);
 }
 
 void session_settled(struct session *s, uint64_t id)

@@ -52,7 +52,8 @@ struct session {
         struct session_gone *gone;
         size_t n_gone;
         size_t gone_size;
-        uint32_t given_up[8]; /* numbers of registrations that were not answered in time */
+        uint64_t gone_at_usec; /* when it was last worth a packet of its own */
+        uint32_t given_up[8];  /* numbers of registrations that were not answered in time */
         unsigned int n_given_up;
         uint8_t random[256];
         size_t random_left;

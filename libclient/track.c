@@ -100,7 +100,7 @@ _public_ int tempfile_track(const char *path, const struct tempfile_options *opt
 {
         _cleanup_(target_done) struct target g = { .dir = OWNFD_NONE };
         struct recipe recipe;
-        struct object object;
+        struct object object = { 0 };
         struct place *p;
         int r;
 

@@ -334,17 +334,29 @@ enum trace_event trace_run(struct trace *t, int wake_fd, int quiet_msec)
         }
 }
 
+/* A thread that was born while its creator died is ours to collect, and nobody told. */
+static void add_unannounced(struct trace *t)
+{
+        pid_t tids[TRACE_THREADS_MAX];
+        int n;
+
+        n = threads_of(t->pid, tids, ARRAY_SIZE(tids));
+        for (int i = 0; i < n; i++)
+                (void) thread_add(t, tids[i]);
+}
+
 void trace_kill(struct trace *t)
 {
         if (t->is_over)
                 return;
 
         (void) kill(t->pid, SIGKILL);
+        t->at_thread = 0; /* a stop that was already reported is no point any more */
         while (!t->is_over) {
                 struct pollfd p = { .fd = t->signal_fd, .events = POLLIN };
 
                 signal_drain(t);
-                t->at_thread = 0; /* a stop that was already reported is no point any more */
+                add_unannounced(t);
                 (void) collect(t);
                 if (!t->is_over)
                         (void) poll(&p, 1, 100);

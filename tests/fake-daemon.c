@@ -252,6 +252,16 @@ void fake_stop(void)
                 free(packets[--n_packets]);
 }
 
+void fake_before_fork(void)
+{
+        (void) pthread_mutex_lock(&lock);
+}
+
+void fake_after_fork(void)
+{
+        (void) pthread_mutex_unlock(&lock);
+}
+
 void fake_set(uint16_t opcode, enum fake_action action, int32_t result, unsigned int times)
 {
         (void) pthread_mutex_lock(&lock);

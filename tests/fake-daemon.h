@@ -35,6 +35,10 @@ void fake_start(const char *path);
 /* Hangs up on everybody; the socket is gone when it returns. */
 void fake_stop(void);
 
+/* Around a fork(): the thread then holds no lock that the child would miss. In both processes. */
+void fake_before_fork(void);
+void fake_after_fork(void);
+
 /* How the next @times requests of @opcode are treated; 0: all from now on. */
 void fake_set(uint16_t opcode, enum fake_action action, int32_t result, unsigned int times);
 

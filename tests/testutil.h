@@ -8,6 +8,7 @@
  * is for an event and bounded by WORLD_WAIT_MSEC. Failures are Check's.
  */
 
+#include <check.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <sys/types.h>
@@ -61,6 +62,13 @@ bool wait_left(const char *dir, unsigned int n);
 
 /* Waits until the daemon lists nothing. */
 bool wait_list_empty(void);
+
+/* Adds a test, or, when there is a reason not to run it, a line that says so. */
+void add_unless(TCase *c, const char *reason, const TTest *test);
+
+/* Reasons: NULL as root, as an ordinary user. */
+const char *unless_root(void);
+const char *unless_ordinary(void);
 
 void write_file(const char *path, const char *text);
 
