@@ -108,8 +108,8 @@ static void record_durable(struct registry *g, struct request *r, uint64_t id)
         registry_record(g, r);
 }
 
-static int apply_claim(struct registry *g, struct peer *p, const struct wire_claim *m,
-                       struct owner *other, struct request *r)
+int claim_apply(struct registry *g, struct peer *p, const struct wire_claim *m, struct owner *other,
+                struct request *r)
 {
         struct store_entry e;
         bool gives = (m->flags & WIRE_CLAIM_GIVE) != 0;
@@ -150,7 +150,7 @@ static void on_claim_inspected(struct job *j, void *userdata)
         if (error >= 0)
                 error = claim_owner(g, r->peer, &w->claim.owner, i, &other);
         if (error >= 0)
-                error = apply_claim(g, r->peer, &w->claim, other, r);
+                error = claim_apply(g, r->peer, &w->claim, other, r);
         inspect_free(i, g->pool);
         free(w);
         if (error < 0)
@@ -186,14 +186,18 @@ void registry_claim(struct registry *g, struct peer *p, const void *packet, int 
 
         memcpy(&m, packet, sizeof(m));
         error = find_changeable(g, p, &m.ref, &e);
-        if (error >= 0 && register_wants_worker(&m.owner, fd)) {
+        if (error >= 0 && m.owner.kind == WIRE_OWNER_DESCRIPTOR) {
+                error = descriptor_claim(g, &m, &e, fd, r);
+                if (error >= 0)
+                        return;
+        } else if (error >= 0 && register_wants_worker(&m.owner, fd)) {
                 error = inspect_claim(g, p, &m, fd, r);
                 if (error >= 0)
                         return;
         } else if (error >= 0) {
                 error = claim_owner(g, p, &m.owner, NULL, &other);
                 if (error >= 0)
-                        error = apply_claim(g, p, &m, other, r);
+                        error = claim_apply(g, p, &m, other, r);
         }
         if (error < 0) {
                 pool_close(g->pool, p->cred.uid, fd);

@@ -72,6 +72,8 @@ static enum owner_verdict find_owner(struct registry *g, struct owner *o,
                         return OWNER_DEAD;
                 g->boot_owner = o;
                 return OWNER_ALIVE;
+        case WIRE_OWNER_DESCRIPTOR: /* looked at by a worker when all is loaded */
+                return sd_id128_equal(row->boot, g->epoch.boot) ? OWNER_ALIVE : OWNER_DEAD;
         default:
                 return OWNER_UNKNOWN;
         }
@@ -174,6 +176,7 @@ int registry_start(struct registry *g)
                 return r;
         }
         reaping_open_directories(g);
+        descriptor_restore_all(g);
         g->retry_is_due = true;
         g->callbacks.wake(g->callbacks.userdata);
         return 0;

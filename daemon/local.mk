@@ -9,6 +9,7 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/conn.h \
 	%D%/cred.c \
 	%D%/cred.h \
+	%D%/descriptor.c \
 	%D%/identity.c \
 	%D%/identity.h \
 	%D%/inspect.c \
@@ -23,6 +24,8 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/pending.c \
 	%D%/pool.c \
 	%D%/pool.h \
+	%D%/probe.c \
+	%D%/probe.h \
 	%D%/reaper.c \
 	%D%/reaper.h \
 	%D%/reaping.c \

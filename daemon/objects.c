@@ -281,6 +281,7 @@ struct owner *registry_new_owner(struct registry *g, uint64_t id)
                 .kind = WIRE_OWNER_PROCESS,
                 .pidfd = -1,
                 .fd = -1,
+                .wd = -1,
                 .state = OWNER_LIVING,
                 .epoch = g->epoch,
         };

@@ -23,7 +23,7 @@
 
 /* ---- the place ---- */
 
-static int open_place(struct reap_place *p)
+int reaper_open_place(struct reap_place *p)
 {
         int r;
 
@@ -240,7 +240,7 @@ static enum reap_outcome delete_item(struct task *t)
 int reaper_delete(struct job *j)
 {
         struct delete_job *d = (struct delete_job *) j;
-        int dirfd = open_place(&d->place);
+        int dirfd = reaper_open_place(&d->place);
 
         for (size_t n = 0; n < d->n_items; n++) {
                 struct task t = { .dirfd = dirfd, .place = &d->place, .item = &d->items[n] };
@@ -354,7 +354,7 @@ static int sweep_directory(struct sweep_job *s, int dirfd)
 int reaper_sweep(struct job *j)
 {
         struct sweep_job *s = (struct sweep_job *) j;
-        int dirfd = open_place(&s->place);
+        int dirfd = reaper_open_place(&s->place);
 
         if (dirfd < 0) {
                 s->error = dirfd;
@@ -377,7 +377,7 @@ int reaper_flush(struct job *j)
 {
         struct flush_job *f = (struct flush_job *) j;
         _cleanup_(closep) int fd = -1;
-        int dirfd = open_place(&f->place);
+        int dirfd = reaper_open_place(&f->place);
 
         if (dirfd < 0) {
                 f->error = dirfd;

@@ -89,6 +89,9 @@ struct flush_job {
         void *userdata;
 };
 
+/* In a worker: takes on the credentials and opens the place. A descriptor, or a negative errno. */
+int reaper_open_place(struct reap_place *p);
+
 int reaper_delete(struct job *j);
 int reaper_sweep(struct job *j);
 int reaper_flush(struct job *j);

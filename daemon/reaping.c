@@ -134,6 +134,8 @@ void reaping_begin(struct registry *g, struct owner *o)
         sd_event_source_disable_unref(o->source);
         o->source = NULL;
         o->pidfd = close_fd(o->pidfd);
+        if (o->kind == WIRE_OWNER_DESCRIPTOR)
+                descriptor_forget(g, o);
         o->fd = close_fd(o->fd);
         if (o->kind == WIRE_OWNER_TOKEN)
                 token_forget(g, o);

@@ -75,11 +75,15 @@ struct owner {
         uid_t uid;
         char command[16];
         int pidfd; /* process */
-        int fd;    /* token: the end that is read; unit: its cgroup.events */
+        int fd; /* token: the end that is read; unit: its cgroup.events; descriptor: its object */
         sd_event_source *source;
         uint64_t deadline_usec; /* lease: CLOCK_BOOTTIME */
         uint64_t cgroup;        /* unit */
-        char *place, *unit;     /* unit: path of its cgroup, its name */
+        uint64_t device;        /* descriptor: its lane */
+        int wd;
+        unsigned int n_probes;
+        bool is_probing, probes_again;
+        char *place, *unit; /* unit: path of its cgroup, its name */
         enum owner_state state;
         uint64_t stored_in; /* the attempt to commit that it is part of; 0: none */
         bool is_lost;       /* unknown: in another pid namespace */
@@ -133,6 +137,8 @@ struct registry {
         uint64_t n_owners, n_tags, n_directories, n_reaping, n_reaped, n_failed;
         uint64_t attempt; /* to commit: this one's number */
         int mounts_fd;
+        int inotify_fd; /* of the descriptor owners; -1: there has been none */
+        sd_event_source *inotify;
         sd_event_source *mounts, *retry_timer, *flush_timer, *again_timer, *lease_timer;
 };
 
@@ -197,6 +203,15 @@ int register_numbers(const struct store_entry *e, void *userdata); /* a copy wit
 /* claim.c */
 int claim_owner(struct registry *g, struct peer *p, const struct wire_owner *w,
                 struct inspect_job *i, struct owner **ret);
+
+int claim_apply(struct registry *g, struct peer *p, const struct wire_claim *m, struct owner *other,
+                struct request *r);
+
+/* descriptor.c */
+int descriptor_claim(struct registry *g, const struct wire_claim *m, const struct store_entry *e,
+                     int fd, struct request *r);
+void descriptor_restore_all(struct registry *g);
+void descriptor_forget(struct registry *g, struct owner *o);
 
 /* lease.c */
 int lease_new(struct registry *g, const struct peer *p, uint64_t sec, struct owner **ret);

@@ -302,6 +302,7 @@ int registry_new(sd_event *event, struct store *store, int state_dirfd, bool is_
                 .is_power = is_power,
                 .attempt = 1,
                 .mounts_fd = -1,
+                .inotify_fd = -1,
         };
         TAILQ_INIT(&g->dying);
         TAILQ_INIT(&g->uncommitted);
@@ -330,6 +331,8 @@ void registry_free(struct registry *g)
         sd_event_source_disable_unref(g->again_timer);
         sd_event_source_disable_unref(g->lease_timer);
         close_fd(g->mounts_fd);
+        sd_event_source_disable_unref(g->inotify);
+        close_fd(g->inotify_fd);
         pool_free(g->pool);
         registry_free_pending(g);
         registry_free_objects(g);
