@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "libclient/entry.h"
 #include "libclient/libtempfile.h"
 #include "libclient/ownfd.h"
 #include "libclient/place.h"

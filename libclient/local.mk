@@ -26,6 +26,8 @@ noinst_LTLIBRARIES += %D%/libtempfile-core.la
 	%D%/dial.h \
 	%D%/directory.c \
 	%D%/directory.h \
+	%D%/entry.c \
+	%D%/entry.h \
 	%D%/handle.c \
 	%D%/handle.h \
 	%D%/make.c \

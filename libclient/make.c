@@ -158,7 +158,7 @@ static int make_tagged(struct tempfile *t, struct place *p, int dirfd, const str
         int q;
 
         for (unsigned int i = 0; i < ATTEMPTS; i++) {
-                q = place_make(p, &t->entry, prefix, suffix, r->deadline_usec);
+                q = entry_make(p, &t->entry, prefix, suffix, r->deadline_usec);
                 if (q < 0)
                         break;
                 q = ret_backup ? back_up(t, p, r, ret_backup) : 0;
@@ -171,7 +171,7 @@ static int make_tagged(struct tempfile *t, struct place *p, int dirfd, const str
                 if (q != -EEXIST)
                         break;
         }
-        place_gone(p, &t->entry);
+        entry_gone(p, &t->entry);
         return q;
 }
 
@@ -191,12 +191,12 @@ static int make_reserved(struct tempfile *t, struct place *p, int dirfd, const s
                 if (q == 0) {
                         handle_set_name(t, name);
                         if (r->pidfd < 0)
-                                place_hold(p, &t->entry);
+                                entry_hold(p, &t->entry);
                         else
-                                place_settled(p, &t->entry);
+                                entry_settled(p, &t->entry);
                         return 0;
                 }
-                place_gone(p, &t->entry);
+                entry_gone(p, &t->entry);
                 if (q != -EEXIST)
                         break;
         }
@@ -255,13 +255,13 @@ static int make_targeted(struct tempfile *t, struct place *p, int dirfd, const s
                 q = move_to_target(t, p, dirfd, r);
                 if (q < 0) {
                         destroy(t, dirfd, t->entry.name);
-                        place_gone(p, &t->entry);
+                        entry_gone(p, &t->entry);
                 } else if (r->pidfd >= 0) {
-                        place_settled(p, &t->entry);
+                        entry_settled(p, &t->entry);
                 }
         }
         if (backup.id != 0)
-                place_gone(p, &backup);
+                entry_gone(p, &backup);
         return q;
 }
 

@@ -110,7 +110,7 @@ static int persist_to(struct tempfile *t, struct place *p, const struct target *
         if ((flags & TEMPFILE_FSYNC) && t->fd >= 0 && fsync(t->fd) < 0)
                 return -errno;
         if (t->entry.kind == WIRE_KIND_DIRECTORY) {
-                r = place_keep_below(p, t->path, deadline_in(t->timeout_usec));
+                r = entry_keep_below(p, t->path, deadline_in(t->timeout_usec));
                 if (r < 0)
                         return r;
         }
@@ -119,7 +119,7 @@ static int persist_to(struct tempfile *t, struct place *p, const struct target *
         if (r < 0)
                 return r;
         remove_second_link(t, dirfd);
-        place_gone(p, &t->entry);
+        entry_gone(p, &t->entry);
         ownfd_close(&t->lock);
         free(t->path);
         t->path = TAKE_PTR(path);
@@ -139,7 +139,7 @@ _public_ int tempfile_persist(struct tempfile *t, const char *target, unsigned i
         r = target_read(target, &g);
         if (r < 0)
                 return r;
-        p = place_of(&t->entry);
+        p = entry_place(&t->entry);
         if (!p)
                 return -EINVAL;
         r = persist_to(t, p, &g, flags);

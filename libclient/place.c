@@ -6,8 +6,8 @@
  * opened by its path again, and only if that leads to the same directory: inode numbers are reused,
  * so the file handle has to agree too, and where there is none a new place is made instead.
  *
- * The subtle thing: an entry is held before its name is said, and said before it is made. Whoever
- * finds the daemon anew in between says it too, so that none is ever made that was not said.
+ * The subtle thing: whatever speaks to the daemon may find another one, upon which all places are
+ * told to it and idle ones go. A place that is needed afterwards is pinned before.
  */
 
 #include "libclient/place.h"
@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 
 #include "libclient/directory.h"
+#include "libclient/entry.h"
 #include "libclient/session.h"
 #include "libclient/util.h"
 #include "libclient/wire.h"
@@ -65,8 +66,7 @@ static int place_new(struct session *s, const char *dir, struct place **ret)
         return 0;
 }
 
-/* Forgets it when nothing needs it any more: it makes nothing, and nothing of it is held. */
-static void forget_if_idle(struct place *p)
+void place_forget_if_idle(struct place *p)
 {
         if (p->pins > 0 || p->entries || (!p->is_dead && p->dir.fd >= 0))
                 return;
@@ -79,13 +79,13 @@ static void forget_if_idle(struct place *p)
         place_free(p);
 }
 
-static void forget_idle(struct session *s)
+void place_forget_idle(struct session *s)
 {
         struct place *next;
 
         for (struct place *p = s->places; p; p = next) {
                 next = p->next;
-                forget_if_idle(p);
+                place_forget_if_idle(p);
         }
 }
 
@@ -104,7 +104,7 @@ static void close_oldest(struct session *s)
         if (n <= DESCRIPTORS_MAX || !oldest)
                 return;
         ownfd_close(&oldest->dir);
-        forget_if_idle(oldest);
+        place_forget_if_idle(oldest);
 }
 
 static bool has_descriptor(struct place *p)
@@ -263,7 +263,7 @@ static int say_places_again(struct session *s, uint64_t deadline_usec)
                 client_drain(&s->client);
                 p->pins--;
                 next = p->next;
-                forget_if_idle(p);
+                place_forget_if_idle(p);
                 if (r < 0)
                         return r;
         }
@@ -347,7 +347,7 @@ static int find_or_introduce(struct session *s, struct place **fresh, uint64_t d
         return 0;
 }
 
-static void pin(struct place *p)
+void place_pin(struct place *p)
 {
         p->pins++;
         p->used = ++p->session->place_clock;
@@ -370,7 +370,7 @@ int place_get(const char *dir, uint64_t deadline_usec, struct place **ret)
         session_lock(s);
         p = find_asked(s, dir, &st);
         if (!p) {
-                forget_idle(s);
+                place_forget_idle(s);
                 /* The file system may be slow: others need not wait for it. */
                 session_unlock(s);
                 r = place_new(s, dir, &fresh);
@@ -382,7 +382,7 @@ int place_get(const char *dir, uint64_t deadline_usec, struct place **ret)
                         remember_asked(p, dir);
         }
         if (r == 0) {
-                pin(p);
+                place_pin(p);
                 close_oldest(s);
                 *ret = p;
                 r = p->dir.fd;
@@ -397,20 +397,8 @@ void place_put(struct place *p)
 
         session_lock(s);
         p->pins--;
-        forget_if_idle(p);
+        place_forget_if_idle(p);
         session_unlock(s);
-}
-
-struct place *place_of(struct entry *e)
-{
-        struct place *p;
-
-        session_lock(e->session);
-        p = e->place;
-        if (p)
-                pin(p);
-        session_unlock(e->session);
-        return p;
 }
 
 void place_retire(struct place *p)
@@ -432,119 +420,6 @@ int place_dirfd(struct place *p)
         return r;
 }
 
-/* ---- entries ---------------------------------------------------------------------------------- */
-
-static void hold(struct place *p, struct entry *e)
-{
-        if (e->link)
-                return;
-        e->session = p->session;
-        e->place = p;
-        e->next = p->entries;
-        e->link = &p->entries;
-        if (e->next)
-                e->next->link = &e->next;
-        p->entries = e;
-}
-
-static void let_go(struct entry *e)
-{
-        if (!e->link)
-                return;
-        *e->link = e->next;
-        if (e->next)
-                e->next->link = e->link;
-        e->link = NULL;
-        e->place = NULL;
-}
-
-static int make(struct place *p, struct entry *e, const char *prefix, const char *suffix,
-                uint64_t deadline_usec)
-{
-        struct wire_record record = {
-                .what = WIRE_MADE,
-                .kind = e->kind,
-                .tag_or_id = p->tag,
-        };
-        uint64_t random;
-        int r;
-
-        if (e->seq == 0 && p->last_seq == UINT32_MAX) {
-                p->is_dead = true;
-                return -EAGAIN;
-        }
-        r = session_random(p->session, &random);
-        if (r < 0)
-                return r;
-        r = name_make(p->tag, p->key, random, prefix, suffix, e->name);
-        if (r < 0)
-                return r;
-
-        if (e->seq == 0)
-                e->seq = ++p->last_seq;
-        record.seq = e->seq;
-        hold(p, e);
-        r = session_made(p->session, &record, e->name, deadline_usec);
-        if (r < 0)
-                let_go(e);
-        return r;
-}
-
-int place_make(struct place *p, struct entry *e, const char *prefix, const char *suffix,
-               uint64_t deadline_usec)
-{
-        int r;
-
-        session_lock(p->session);
-        r = make(p, e, prefix, suffix, deadline_usec);
-        session_unlock(p->session);
-        return r;
-}
-
-void place_hold(struct place *p, struct entry *e)
-{
-        session_lock(p->session);
-        hold(p, e);
-        session_unlock(p->session);
-}
-
-static void say_gone(struct place *p, struct entry *e)
-{
-        if (e->seq != 0)
-                session_gone(p->session, p->tag, e->seq);
-        else if (e->id != 0)
-                session_gone(p->session, e->id, 0);
-}
-
-static void say_settled(struct place *p, struct entry *e)
-{
-        session_settled(p->session, e->id);
-}
-
-/* Saying it may find the daemon anew, upon which idle places go: this one is pinned meanwhile. */
-static void end_entry(struct place *p, struct entry *e, void (*say)(struct place *, struct entry *))
-{
-        struct session *s = p->session;
-
-        session_lock(s);
-        p->pins++;
-        let_go(e);
-        say(p, e);
-        p->pins--;
-        forget_if_idle(p);
-        session_unlock(s);
-}
-
-void place_gone(struct place *p, struct entry *e)
-{
-        end_entry(p, e, say_gone);
-}
-
-void place_settled(struct place *p, struct entry *e)
-{
-        end_entry(p, e, say_settled);
-}
-
 int place_request(struct place *p, void *packet, size_t len, int fd, uint64_t deadline_usec,
                   uint64_t *ret_id)
 {
@@ -553,62 +428,5 @@ int place_request(struct place *p, void *packet, size_t len, int fd, uint64_t de
         session_lock(p->session);
         r = session_request(p->session, packet, len, fd, deadline_usec, ret_id);
         session_unlock(p->session);
-        return r;
-}
-
-static int keep(struct place *p, struct entry *e, uint64_t deadline_usec)
-{
-        struct wire_change change = {
-                .header = { .version = WIRE_VERSION, .opcode = WIRE_KEEP },
-                .ref = { .tag_or_id = e->seq != 0 ? p->tag : e->id, .seq = e->seq },
-        };
-        int r;
-
-        p->pins++;
-        r = session_request(p->session, &change, sizeof(change), -1, deadline_usec, NULL);
-        if (r == -ENOENT) /* a name under a tag could still be swept; else nothing refers to it */
-                r = e->seq != 0 ? -ESTALE : 0;
-        if (r >= 0)
-                let_go(e);
-        p->pins--;
-        return MIN(r, 0);
-}
-
-int place_keep(struct place *p, struct entry *e, uint64_t deadline_usec)
-{
-        int r;
-
-        session_lock(p->session);
-        r = keep(p, e, deadline_usec);
-        session_unlock(p->session);
-        return r;
-}
-
-static bool is_below(const char *path, const char *top)
-{
-        const size_t len = strlen(top);
-
-        return strncmp(path, top, len) == 0 && (path[len] == '\0' || path[len] == '/');
-}
-
-static struct place *find_below(struct session *s, const char *path)
-{
-        for (struct place *p = s->places; p; p = p->next)
-                if (p->entries && is_below(p->path, path))
-                        return p;
-        return NULL;
-}
-
-int place_keep_below(struct place *p, const char *path, uint64_t deadline_usec)
-{
-        struct session *s = p->session;
-        struct place *below;
-        int r = 0;
-
-        session_lock(s);
-        while (r == 0 && (below = find_below(s, path)))
-                r = keep(below, below->entries, deadline_usec);
-        forget_idle(s);
-        session_unlock(s);
         return r;
 }

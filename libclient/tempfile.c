@@ -151,7 +151,7 @@ static int end(struct tempfile *t, bool *ret_is_held)
         int r;
 
         *ret_is_held = false;
-        p = place_of(&t->entry);
+        p = entry_place(&t->entry);
         if (!p)
                 return 0;
 
@@ -159,7 +159,7 @@ static int end(struct tempfile *t, bool *ret_is_held)
         if (r >= 0)
                 r = delete (t, r);
         if (r == 0)
-                place_gone(p, &t->entry);
+                entry_gone(p, &t->entry);
         *ret_is_held = r < 0;
         place_put(p);
         return r;
@@ -196,15 +196,15 @@ _public_ int tempfile_keep(struct tempfile *t)
                 return -EINVAL;
         if (t->pid != getpid())
                 return -EPERM;
-        p = place_of(&t->entry);
+        p = entry_place(&t->entry);
         if (!p)
                 return -EINVAL;
 
         deadline_usec = deadline_in(t->timeout_usec);
         if (t->entry.kind == WIRE_KIND_DIRECTORY)
-                r = place_keep_below(p, t->path, deadline_usec);
+                r = entry_keep_below(p, t->path, deadline_usec);
         if (r == 0)
-                r = place_keep(p, &t->entry, deadline_usec);
+                r = entry_keep(p, &t->entry, deadline_usec);
         if (r == 0)
                 ownfd_close(&t->lock);
         place_put(p);

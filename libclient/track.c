@@ -87,7 +87,7 @@ static int track_in(struct place *p, const struct target *g, const struct object
                 return q;
 
         if (r->pidfd < 0) {
-                place_hold(p, &t->entry);
+                entry_hold(p, &t->entry);
                 if (o->kind == WIRE_KIND_DIRECTORY)
                         lock_directory(t, g);
         }

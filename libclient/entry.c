@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * What this process holds, and how it ends. Takes the session's lock around each step; leaves the
+ * files to its callers.
+ *
+ * The subtle thing: an entry is held before its name is said, and said before it is made. Whoever
+ * finds the daemon anew in between says it too, so that none is ever made that was not said.
+ */
+
+#include "libclient/entry.h"
+
+#include "libclient/place.h"
+#include "libclient/session.h"
+#include "libclient/util.h"
+#include "libclient/wire.h"
+
+struct place *entry_place(struct entry *e)
+{
+        struct place *p;
+
+        session_lock(e->session);
+        p = e->place;
+        if (p)
+                place_pin(p);
+        session_unlock(e->session);
+        return p;
+}
+
+static void hold(struct place *p, struct entry *e)
+{
+        if (e->link)
+                return;
+        e->session = p->session;
+        e->place = p;
+        e->next = p->entries;
+        e->link = &p->entries;
+        if (e->next)
+                e->next->link = &e->next;
+        p->entries = e;
+}
+
+static void let_go(struct entry *e)
+{
+        if (!e->link)
+                return;
+        *e->link = e->next;
+        if (e->next)
+                e->next->link = e->link;
+        e->link = NULL;
+        e->place = NULL;
+}
+
+static int make(struct place *p, struct entry *e, const char *prefix, const char *suffix,
+                uint64_t deadline_usec)
+{
+        struct wire_record record = {
+                .what = WIRE_MADE,
+                .kind = e->kind,
+                .tag_or_id = p->tag,
+        };
+        uint64_t random;
+        int r;
+
+        if (e->seq == 0 && p->last_seq == UINT32_MAX) {
+                p->is_dead = true;
+                return -EAGAIN;
+        }
+        r = session_random(p->session, &random);
+        if (r < 0)
+                return r;
+        r = name_make(p->tag, p->key, random, prefix, suffix, e->name);
+        if (r < 0)
+                return r;
+
+        if (e->seq == 0)
+                e->seq = ++p->last_seq;
+        record.seq = e->seq;
+        hold(p, e);
+        r = session_made(p->session, &record, e->name, deadline_usec);
+        if (r < 0)
+                let_go(e);
+        return r;
+}
+
+int entry_make(struct place *p, struct entry *e, const char *prefix, const char *suffix,
+               uint64_t deadline_usec)
+{
+        int r;
+
+        session_lock(p->session);
+        r = make(p, e, prefix, suffix, deadline_usec);
+        session_unlock(p->session);
+        return r;
+}
+
+void entry_hold(struct place *p, struct entry *e)
+{
+        session_lock(p->session);
+        hold(p, e);
+        session_unlock(p->session);
+}
+
+static void say_gone(struct place *p, struct entry *e)
+{
+        if (e->seq != 0)
+                session_gone(p->session, p->tag, e->seq);
+        else if (e->id != 0)
+                session_gone(p->session, e->id, 0);
+}
+
+static void say_settled(struct place *p, struct entry *e)
+{
+        session_settled(p->session, e->id);
+}
+
+/* Saying it may find the daemon anew, upon which idle places go: this one is pinned meanwhile. */
+static void end_entry(struct place *p, struct entry *e, void (*say)(struct place *, struct entry *))
+{
+        struct session *s = p->session;
+
+        session_lock(s);
+        p->pins++;
+        let_go(e);
+        say(p, e);
+        p->pins--;
+        place_forget_if_idle(p);
+        session_unlock(s);
+}
+
+void entry_gone(struct place *p, struct entry *e)
+{
+        end_entry(p, e, say_gone);
+}
+
+void entry_settled(struct place *p, struct entry *e)
+{
+        end_entry(p, e, say_settled);
+}
+
+static int keep(struct place *p, struct entry *e, uint64_t deadline_usec)
+{
+        struct wire_change change = {
+                .header = { .version = WIRE_VERSION, .opcode = WIRE_KEEP },
+                .ref = { .tag_or_id = e->seq != 0 ? p->tag : e->id, .seq = e->seq },
+        };
+        int r;
+
+        p->pins++;
+        r = session_request(p->session, &change, sizeof(change), -1, deadline_usec, NULL);
+        if (r == -ENOENT) /* a name under a tag could still be swept; else nothing refers to it */
+                r = e->seq != 0 ? -ESTALE : 0;
+        if (r >= 0)
+                let_go(e);
+        p->pins--;
+        return MIN(r, 0);
+}
+
+int entry_keep(struct place *p, struct entry *e, uint64_t deadline_usec)
+{
+        int r;
+
+        session_lock(p->session);
+        r = keep(p, e, deadline_usec);
+        session_unlock(p->session);
+        return r;
+}
+
+static bool is_below(const char *path, const char *top)
+{
+        const size_t len = strlen(top);
+
+        return strncmp(path, top, len) == 0 && (path[len] == '\0' || path[len] == '/');
+}
+
+static struct place *find_below(struct session *s, const char *path)
+{
+        for (struct place *p = s->places; p; p = p->next)
+                if (p->entries && is_below(p->path, path))
+                        return p;
+        return NULL;
+}
+
+int entry_keep_below(struct place *p, const char *path, uint64_t deadline_usec)
+{
+        struct session *s = p->session;
+        struct place *below;
+        int r = 0;
+
+        session_lock(s);
+        while (r == 0 && (below = find_below(s, path)))
+                r = keep(below, below->entries, deadline_usec);
+        place_forget_idle(s);
+        session_unlock(s);
+        return r;
+}

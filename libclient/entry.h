@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TEMPFILED_ENTRY_H
+#define TEMPFILED_ENTRY_H
+
+/*
+ * What this process holds in a place: said again to a daemon that was started anew, until it ends.
+ * None of these is called with the session locked.
+ */
+
+#include <stdint.h>
+
+#include "libclient/name.h"
+
+struct place;
+struct session;
+
+struct entry {
+        struct entry *next;  /* among those of its place */
+        struct entry **link; /* what points here; NULL: not held */
+        struct session *session;
+        struct place *place;         /* NULL: not held */
+        uint32_t seq;                /* its number under the tag; 0: registered by id */
+        uint8_t kind;                /* enum wire_kind */
+        uint64_t id;                 /* of its acknowledged registration; 0: none */
+        char name[NAME_LEN_MAX + 1]; /* what it was made as; a further name is its owner's affair */
+};
+
+/* The place where the entry is held, pinned; NULL: it is not held (any more). */
+struct place *entry_place(struct entry *e);
+
+/*
+ * Draws a name for @e, with a number when it has none yet, holds it, and says that it is about to
+ * be made. Returns 0; -ENAMETOOLONG; -ETIMEDOUT; -EAGAIN: the tag is used up, get the place anew.
+ */
+int entry_make(struct place *p, struct entry *e, const char *prefix, const char *suffix,
+               uint64_t deadline_usec);
+
+/* Registered otherwise: only held. */
+void entry_hold(struct place *p, struct entry *e);
+
+/* It is not there any more, or not ours: it is held no longer, and the daemon will hear it. */
+void entry_gone(struct place *p, struct entry *e);
+
+/* It exists, and is another owner's: held no longer, which the daemon hears at once. */
+void entry_settled(struct place *p, struct entry *e);
+
+/* Has the daemon let it stay, durably, and holds it no longer. Returns 0 or the failure. */
+int entry_keep(struct place *p, struct entry *e, uint64_t deadline_usec);
+
+/*
+ * The same for all that is held in the directory @path and below, because the directory as a whole
+ * is about to stay: it covers them until then. Stops at the first failure.
+ */
+int entry_keep_below(struct place *p, const char *path, uint64_t deadline_usec);
+
+#endif
