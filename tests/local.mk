@@ -30,6 +30,8 @@ check_LTLIBRARIES = %D%/libtestutil.la
 	%D%/daemon-fixture.h \
 	%D%/fake-daemon.c \
 	%D%/fake-daemon.h \
+	%D%/stage.c \
+	%D%/stage.h \
 	%D%/testutil.c \
 	%D%/testutil.h \
 	%D%/wire-samples.c \
@@ -40,6 +42,7 @@ check_programs = \
 	%D%/test-ancestor \
 	%D%/test-client \
 	%D%/test-deaths \
+	%D%/test-inside \
 	%D%/test-library \
 	%D%/test-name \
 	%D%/test-table \
@@ -67,6 +70,10 @@ check_ldadd = \
 %C%_test_deaths_SOURCES = %D%/test-deaths.c
 %C%_test_deaths_CPPFLAGS = $(check_cppflags)
 %C%_test_deaths_LDADD = $(check_ldadd)
+
+%C%_test_inside_SOURCES = %D%/test-inside.c
+%C%_test_inside_CPPFLAGS = $(check_cppflags)
+%C%_test_inside_LDADD = $(check_ldadd)
 
 %C%_test_library_SOURCES = %D%/test-library.c
 %C%_test_library_CPPFLAGS = $(check_cppflags)
