@@ -361,6 +361,23 @@ START_TEST(an_ordinary_users_files_go_when_roots_daemon_serves)
 }
 END_TEST
 
+START_TEST(files_in_a_directory_that_can_not_be_read_go_too)
+{
+        static const char *const patterns[] = { NULL, "a.XXX", "b.XXXXXXXXXXXX" };
+        struct victim v;
+
+        for (unsigned int i = 0; i < ARRAY_SIZE(patterns); i++) {
+                options.pattern = patterns[i];
+                ck_assert_int_eq(chmod(world.dir, 0300), 0);
+                start(&v, make_and_wait, NULL);
+                victim_kill(&v, SIGKILL);
+                ck_assert(wait_list_empty());
+                ck_assert_int_eq(chmod(world.dir, 0700), 0);
+                ck_assert_uint_eq(count_files(world.dir), 0);
+        }
+}
+END_TEST
+
 /* ---- the daemon dies -------------------------------------------------------------------------- */
 
 START_TEST(a_restart_of_the_daemon_loses_nothing)
@@ -457,6 +474,7 @@ static Suite *suite_of_deaths(void)
         tcase_add_test(c, another_owner_decides_by_its_own_end);
         tcase_add_test(c, an_owner_that_has_ended_is_refused);
         add_unless(c, unless_root(), an_ordinary_users_files_go_when_roots_daemon_serves);
+        add_unless(c, unless_ordinary(), files_in_a_directory_that_can_not_be_read_go_too);
         suite_add_tcase(s, c);
 
         c = tcase_create("daemon");
