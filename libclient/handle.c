@@ -8,6 +8,7 @@
 
 #include "libclient/handle.h"
 
+#include "libclient/session.h"
 #include "libclient/util.h"
 #include "libclient/wire.h"
 
@@ -22,7 +23,7 @@ int handle_new(const struct place *p, const struct recipe *r, struct tempfile **
                 return -ENOMEM;
         *t = (struct tempfile) {
                 .entry = { .session = p->session, .kind = r->kind },
-                .pid = getpid(),
+                .pid = p->session->pid, /* this one: place_get() has compared */
                 .fd = -1,
                 .lock = OWNFD_NONE,
                 .timeout_usec = r->timeout_usec,
