@@ -75,22 +75,28 @@ _public_ void tempfile_admin_close(struct tempfile_admin *a)
 }
 
 /* A connection that was lost over a question stays lost: client_request() would connect again. */
-static int ask(struct tempfile_admin *a, void *packet, size_t len, uint16_t expected)
+static int ask_with_fd(struct tempfile_admin *a, void *packet, size_t len, int fd,
+                       uint16_t expected)
 {
         if (a->pid != getpid())
                 return -EPERM;
         if (a->client.phase != CLIENT_READY)
                 return -ECONNRESET;
-        return client_request(&a->client, packet, len, -1, expected, false,
+        return client_request(&a->client, packet, len, fd, expected, false,
                               deadline_in(a->timeout_usec));
 }
 
-static int64_t ask_for_result(struct tempfile_admin *a, void *packet, size_t len)
+static int ask(struct tempfile_admin *a, void *packet, size_t len, uint16_t expected)
+{
+        return ask_with_fd(a, packet, len, -1, expected);
+}
+
+static int64_t ask_for_result(struct tempfile_admin *a, void *packet, size_t len, int fd)
 {
         struct wire_result result;
         int r;
 
-        r = ask(a, packet, len, WIRE_RESULT);
+        r = ask_with_fd(a, packet, len, fd, WIRE_RESULT);
         if (r < 0)
                 return r;
         memcpy(&result, a->client.packet, sizeof(result));
@@ -280,17 +286,67 @@ _public_ int64_t tempfile_admin_reap(struct tempfile_admin *a, uint64_t id, unsi
 
         if (!a || (flags & ~TEMPFILE_REAP_FORCE) || (flags != 0 && id == 0))
                 return -EINVAL;
-        return ask_for_result(a, &packet, sizeof(packet));
+        return ask_for_result(a, &packet, sizeof(packet), -1);
 }
 
-_public_ int tempfile_admin_keep(struct tempfile_admin *a, uint64_t id)
+static int change(struct tempfile_admin *a, uint64_t id, uint16_t opcode, uint32_t argument)
 {
         struct wire_change packet = {
-                .header = { .version = WIRE_VERSION, .opcode = WIRE_KEEP },
+                .header = { .version = WIRE_VERSION, .opcode = opcode },
                 .ref = { .tag_or_id = id },
+                .argument = argument,
         };
 
         if (!a || id == 0)
                 return -EINVAL;
-        return (int) ask_for_result(a, &packet, sizeof(packet));
+        return (int) ask_for_result(a, &packet, sizeof(packet), -1);
+}
+
+_public_ int tempfile_admin_keep(struct tempfile_admin *a, uint64_t id)
+{
+        return change(a, id, WIRE_KEEP, 0);
+}
+
+_public_ int tempfile_admin_renew(struct tempfile_admin *a, uint64_t id, uint32_t sec)
+{
+        return sec > 0 ? change(a, id, WIRE_RENEW, sec) : -EINVAL;
+}
+
+_public_ int tempfile_admin_retain(struct tempfile_admin *a, uint64_t id, uint32_t sec)
+{
+        return change(a, id, WIRE_RETAIN, sec);
+}
+
+static bool is_owner_valid(const struct tempfile_admin_owner *o)
+{
+        bool has_process = o->kind == TEMPFILE_OWNER_PROCESS || o->kind == TEMPFILE_OWNER_UNIT;
+
+        if (o->size != sizeof(*o) || o->kind < TEMPFILE_OWNER_PROCESS ||
+            o->kind > TEMPFILE_OWNER_BOOT || o->kind == TEMPFILE_OWNER_DESCRIPTOR)
+                return false;
+        if (has_process && o->pidfd < 0)
+                return false;
+        return (o->kind == TEMPFILE_OWNER_LEASE) == (o->lease_sec != 0) &&
+               (o->kind == TEMPFILE_OWNER_TOKEN) == (o->token != 0);
+}
+
+_public_ int tempfile_admin_give(struct tempfile_admin *a, uint64_t id,
+                                 const struct tempfile_admin_owner *owner)
+{
+        struct wire_claim packet = {
+                .header = { .version = WIRE_VERSION, .opcode = WIRE_CLAIM },
+                .ref = { .tag_or_id = id },
+                .flags = WIRE_CLAIM_GIVE,
+        };
+        bool has_process;
+
+        if (!a || id == 0 || !owner || !is_owner_valid(owner))
+                return -EINVAL;
+        has_process = owner->kind == TEMPFILE_OWNER_PROCESS || owner->kind == TEMPFILE_OWNER_UNIT;
+        packet.owner = (struct wire_owner) {
+                .kind = owner->kind,
+                .lease_sec = owner->lease_sec,
+                .token = owner->token,
+        };
+        return (int) ask_for_result(a, &packet, sizeof(packet), has_process ? owner->pidfd : -1);
 }

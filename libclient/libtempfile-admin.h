@@ -140,6 +140,52 @@ int64_t tempfile_admin_reap(struct tempfile_admin *a, uint64_t id, unsigned int 
 /** tempfile_admin_keep() - let an entry stay. Return: 0; -ENOENT; -EPERM; -ESTALE. Since: 0.1 */
 int tempfile_admin_keep(struct tempfile_admin *a, uint64_t id);
 
+/** Whose end is to mean deletion; start from { sizeof(owner), 0 }. */
+struct tempfile_admin_owner {
+        uint32_t size;
+        uint32_t kind;      /* enum tempfile_owner_kind: process, unit, lease, boot or token */
+        int32_t pidfd;      /* process: that one; unit: the one that this process runs in. Borrowed */
+        uint32_t lease_sec; /* lease: 1.., from now on; else 0 */
+        uint64_t token;     /* token: the number of that owner; else 0 */
+};
+
+/**
+ * tempfile_admin_give() - let another owner have an entry instead of the one it has
+ * @id:    an entry's whose owner is there
+ * @owner: the new one; looked at during the call only
+ *
+ * Durable before it returns. What the entry's old owner still says about it does not count.
+ *
+ * Return: 0;
+ *   -ENOENT      no such entry
+ *   -EPERM       the entry is not the caller's; or may not signal that process; or not its token
+ *   -ESTALE      its owner had ended and it is being deleted
+ *   -ESRCH       the new owner has ended
+ *   -EINVAL      also: not that kind's members, or a descriptor (only who holds it can name it)
+ *   -EOPNOTSUPP  unit: that process is in no unit of its own, or this system has no cgroup2
+ * Since: 0.1
+ */
+int tempfile_admin_give(struct tempfile_admin *a, uint64_t id,
+                        const struct tempfile_admin_owner *owner);
+
+/**
+ * tempfile_admin_renew() - have an entry's lease end that much later than now
+ * @sec: 1.. seconds; also shortens
+ *
+ * All entries of one lease have the same end. A retained entry has a lease too.
+ *
+ * Return: 0; -ENOENT; -EPERM; -EINVAL its owner is no lease; -ESTALE it has ended. Since: 0.1
+ */
+int tempfile_admin_renew(struct tempfile_admin *a, uint64_t id, uint32_t sec);
+
+/**
+ * tempfile_admin_retain() - have an entry outlive its owner for that long
+ * @sec: seconds after the owner's end; 0: none any more
+ *
+ * Return: 0; -ENOENT; -EPERM; -ESTALE its owner has ended. Since: 0.1
+ */
+int tempfile_admin_retain(struct tempfile_admin *a, uint64_t id, uint32_t sec);
+
 #ifdef __cplusplus
 }
 #endif
