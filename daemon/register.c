@@ -273,27 +273,60 @@ static int put_registered(struct registry *g, struct tag *t, struct owner *o, st
         return 0;
 }
 
+struct reserved {
+        const struct tag *tag;
+        const char *name;
+        uint64_t id;
+};
+
+static int match_reserved(const struct store_entry *e, void *userdata)
+{
+        struct reserved *wanted = userdata;
+
+        if (e->directory == wanted->tag->directory->id && e->name && streq(e->name, wanted->name))
+                wanted->id = e->id;
+        return 0;
+}
+
+/* The answer to the first asking was lost with the connection. */
+static bool find_reserved(struct registry *g, const struct tag *t, const struct owner *o,
+                          const char *name, uint64_t *ret_id)
+{
+        struct reserved wanted = { .tag = t, .name = name };
+
+        (void) store_live_of_owner(g->store, o->id, 0, UINT32_MAX, match_reserved, &wanted);
+        *ret_id = wanted.id;
+        return wanted.id > 0;
+}
+
 static int reserve(struct registry *g, struct tag *t, struct owner *other,
                    const struct wire_register *m, const char *name, struct request *r)
 {
         struct store_entry e = { .kind = m->kind, .name = name, .retain_sec = m->retain_sec };
+        const struct owner *holder = other ? other : t->owner;
         int error;
 
-        error = put_registered(g, t, t->owner, &e, r);
-        if (error < 0 || !other || other == t->owner)
+        if ((m->flags & WIRE_REGISTER_RESUME) && find_reserved(g, t, holder, name, &r->id)) {
+                registry_record(g, r);
+                return 0;
+        }
+        error = put_registered(g, t, other ? other : t->owner, &e, r);
+        if (error < 0 || !other)
                 return error;
-        /* Both hold it until the asker says that it is made, or has ended: if the other ends
+        /* The asker holds it too until it says that it is made, or has ended: if the other ends
          * before the thing exists, somebody is left to delete it. */
-        return store_add_claim(g->store, e.id, other->id);
+        (void) store_add_claim(g->store, e.id, t->owner->id); /* a failure is the commit's */
+        return 0;
 }
 
 static int reserve_now(struct registry *g, struct peer *p, struct tag *t,
                        const struct wire_register *m, const char *name, struct request *r)
 {
-        struct owner *other;
-        int error;
+        struct owner *other = NULL;
+        int error = 0;
 
-        error = claim_owner(g, p, &m->owner, NULL, &other);
+        if (m->owner.kind != WIRE_OWNER_PROCESS)
+                error = claim_owner(g, p, &m->owner, NULL, &other);
         if (error < 0)
                 return error;
         return reserve(g, t, other, m, name, r);

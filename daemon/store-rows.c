@@ -379,11 +379,16 @@ int store_release(struct store *s, uint64_t entry, uint64_t owner, uint64_t *ret
 {
         int r;
 
-        r = store_get_entry(s, entry, owner_of_entry, ret_owner);
+        r = store_change(s, STMT_REMOVE_CLAIM, "ii", (int64_t) entry, (int64_t) owner);
         if (r < 0)
                 return r;
-        if (*ret_owner != owner)
-                return store_change(s, STMT_REMOVE_CLAIM, "ii", (int64_t) entry, (int64_t) owner);
+        if (store_changed(s) > 0) {
+                *ret_owner = 0;
+                return 0;
+        }
+        r = store_get_entry(s, entry, owner_of_entry, ret_owner);
+        if (r < 0 || *ret_owner != owner)
+                return r;
         r = store_change(s, STMT_INHERIT_ENTRY, "i", (int64_t) entry);
         if (r < 0)
                 return r;

@@ -157,8 +157,9 @@ int store_defer_entry(struct store *s, uint64_t id); /* it is being tried: not d
 int store_add_claim(struct store *s, uint64_t entry, uint64_t owner);
 /* An owner's claims end; what others hold too becomes theirs. */
 int store_end_claims(struct store *s, uint64_t owner);
-/* One owner's claim on an entry ends; if it stood in the entry's row, the next one does now.
- * *ret_owner: who stands there; the same when it was the only one: the entry has no owner left. */
+/* One owner's claim on an entry ends: the one beside the row first, else the one in it, where the
+ * next then stands. *ret_owner: 0 the row is as it was; else who stands there now; @owner itself
+ * when nobody else holds it. */
 int store_release(struct store *s, uint64_t entry, uint64_t owner, uint64_t *ret_owner);
 /* Does that owner hold the entry, by its row or beside it? */
 int store_holds(struct store *s, uint64_t entry, uint64_t owner, bool *ret);

@@ -6,6 +6,10 @@
  * far as it goes now, so that a process creates on at full speed while the daemon is away. Leaves
  * what is to be said to its users, and tells them when all has to be said again.
  *
+ * Who ended the last connection matters. When the daemon did, or was gone itself, it will sweep for
+ * what is made until it has been greeted again. When we did (the program closed our descriptor) it
+ * knows of nothing amiss: then nothing may be made before the next greeting, see must_greet.
+ *
  * The subtle thing: a request whose connection is lost before the answer may have been heard. It is
  * asked again on the next one, in words that let the daemon recognise it (WIRE_REGISTER_RESUME).
  */
@@ -28,8 +32,16 @@ void client_drop(struct client *c)
                 ownfd_close(&c->doorbell);
         ownfd_close(&c->socket);
         c->doorbell = OWNFD_NONE;
+        c->must_greet = c->phase != CLIENT_CLOSED || c->must_greet;
         c->phase = CLIENT_CLOSED;
         c->retry_usec = deadline_in(RETRY_USEC);
+}
+
+/* The other end has gone, or ended it. */
+static void drop_lost(struct client *c)
+{
+        client_drop(c);
+        c->must_greet = false;
 }
 
 int client_init(struct client *c, const char *only, const struct client_hooks *hooks,
@@ -146,7 +158,9 @@ static int receive(struct client *c, uint64_t deadline_usec, int *ret_fd)
                 if (r < 0)
                         break;
         }
-        if (r < 0 && r != -ETIMEDOUT)
+        if (r == -ECONNRESET)
+                drop_lost(c);
+        else if (r < 0 && r != -ETIMEDOUT)
                 client_drop(c);
         return r;
 }
@@ -225,7 +239,10 @@ int client_send(struct client *c, const void *packet, size_t len, int fd, uint64
                         deadline_pause(USEC_PER_MSEC, deadline_usec);
                         r = deadline_left_msec(deadline_usec) == 0 ? -ETIMEDOUT : 0;
                 } else {
-                        client_drop(c);
+                        if (r == -EPIPE || r == -ECONNRESET)
+                                drop_lost(c);
+                        else
+                                client_drop(c);
                         r = -ECONNRESET;
                 }
                 if (r < 0)
@@ -281,6 +298,7 @@ static int greet(struct client *c, uint64_t deadline_usec)
                 return r;
 
         c->phase = CLIENT_READY;
+        c->must_greet = false;
         (void) client_number(c, &hello);
         r = client_send(c, &hello, sizeof(hello), -1, deadline_usec);
         if (r == 0 && c->hooks)

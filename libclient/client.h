@@ -34,6 +34,7 @@ struct client {
         struct ownfd socket;
         struct ownfd doorbell;
         enum client_phase phase;
+        bool must_greet; /* the daemon has not ended the last connection, nor may it have noticed */
         uid_t euid; /* who may connect: another's messages would be taken for his */
         gid_t egid;
         uint32_t serial;

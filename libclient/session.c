@@ -243,8 +243,15 @@ int session_made(struct session *s, const struct wire_record *record, const char
 {
         int r;
 
+        /* Looks after the descriptor, too. */
+        r = client_connect(&s->client, DEADLINE_PAST);
+        if (r < 0 && s->client.must_greet)
+                r = client_connect(&s->client, deadline_usec);
+        /* Not there: the one that starts next sweeps for what is made meanwhile. */
+        if (r < 0 && s->client.must_greet && r != -ECONNREFUSED && r != -ENOENT)
+                return r;
         /* Away: all that is held will be said again when it is back, this included. */
-        if (client_connect(&s->client, DEADLINE_PAST) < 0)
+        if (r < 0)
                 return 0;
         r = send_report(s, record, name, deadline_usec);
         return r == -ECONNRESET ? 0 : r;

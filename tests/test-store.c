@@ -585,12 +585,15 @@ START_TEST(entry_is_passed_on)
         id = put_plain(1), other = put_plain(1);
         ck_assert_int_eq(store_add_claim(store, id, 2), 0);
         ck_assert_int_eq(store_add_claim(store, other, 3), 0);
-        ck_assert_int_eq(store_pass_on(store, id, &owner), 0);
+        ck_assert_int_eq(store_release(store, id, 1, &owner), 0);
         ck_assert_uint_eq(owner, 2);
         ck_assert_uint_eq(owner_of(other), 1);
-        ck_assert_int_eq(store_pass_on(store, id, &owner), 0); /* nobody else */
+        ck_assert_int_eq(store_release(store, id, 2, &owner), 0); /* nobody else */
         ck_assert_uint_eq(owner, 2);
-        ck_assert_int_eq(store_pass_on(store, 99, &owner), -ENOENT);
+        ck_assert_int_eq(store_release(store, other, 3, &owner), 0); /* beside the row */
+        ck_assert_uint_eq(owner, 0);
+        ck_assert_uint_eq(owner_of(other), 1);
+        ck_assert_int_eq(store_release(store, 99, 1, &owner), -ENOENT);
         commit();
 }
 END_TEST
