@@ -259,38 +259,56 @@ static bool trace_daemon(struct crash_run *run)
         return r == 0 || problem(run, "cannot start the daemon traced", r);
 }
 
+/* What is waited for while the daemon runs, and for how long. */
+static int next_wake(const struct crash_run *run, int *ret_msec)
+{
+        *ret_msec = HANG_MSEC;
+        if (run->is_starting)
+                return run->world->daemon.notify_fd;
+        if (run->is_waiting)
+                return run->control;
+        *ret_msec = QUIET_MSEC;
+        return -1;
+}
+
+/* It came: the daemon is ready, or the client has said or done its last. */
+static bool handle_wake(struct crash_run *run)
+{
+        if (run->is_starting) {
+                run->is_starting = !daemon_fixture_is_ready(&run->world->daemon);
+                return true;
+        }
+        run->is_waiting = false;
+        if (!client_says(run, 'd'))
+                return problem(run, "the client ended by itself", 0);
+        return owners_end(run, true);
+}
+
 /*
  * Lets daemon and client run until the point or the end of the window. The client has its say
  * ("d", or its end) in between; then it and the owner go, and the daemon reaps.
  */
 static bool run_window(struct crash_run *run)
 {
-        bool is_start = run->scenario->flags & CRASH_FLAG_START;
-        struct trace *t = &run->trace;
+        int wake_fd, msec;
 
+        run->is_starting = run->scenario->flags & CRASH_FLAG_START;
+        run->is_waiting = !run->is_starting;
         for (;;) {
-                bool is_waiting = run->client > 0 && !is_start;
-
-                switch (trace_run(t, is_waiting ? run->control : -1,
-                                  is_waiting ? HANG_MSEC : QUIET_MSEC)) {
+                wake_fd = next_wake(run, &msec);
+                switch (trace_run(&run->trace, wake_fd, msec)) {
                 case TRACE_REACHED:
                         run->is_reached = true;
                         return true;
                 case TRACE_ENDED:
                         return problem(run, "the daemon ended by itself", 0);
                 case TRACE_WAKE:
-                        if (!client_says(run, 'd'))
-                                return problem(run, "the client ended by itself", 0);
-                        if (!owners_end(run, true))
+                        if (!handle_wake(run))
                                 return false;
                         break;
                 case TRACE_QUIET:
-                        if (is_waiting)
-                                return problem(run, "client and daemon hang", 0);
-                        if (!run->is_ready && is_start)
-                                run->is_ready = daemon_fixture_is_ready(&run->world->daemon);
-                        if (!run->is_ready && is_start)
-                                return problem(run, "the daemon does not get ready", 0);
+                        if (wake_fd >= 0)
+                                return problem(run, "client or daemon hangs", 0);
                         if (run->client <= 0)
                                 return true;
                         if (!owners_end(run, true))
@@ -384,7 +402,7 @@ bool crash_run(struct crash_run *run)
 {
         bool ok;
 
-        run->is_reached = run->is_ready = false;
+        run->is_reached = run->is_starting = run->is_waiting = false;
         run->report = NULL;
         run->report_fd = run->control = run->owner_pidfd = -1;
         run->client = run->owner = 0;

@@ -41,7 +41,8 @@ struct crash_run {
         int control;
         pid_t owner;
         int owner_pidfd;
-        bool is_ready; /* a daemon that was started in the window */
+        bool is_starting; /* the daemon, in the window */
+        bool is_waiting;  /* for the client, in the window */
 };
 
 /* Does the scenario know this victim? */
