@@ -118,7 +118,7 @@ START_TEST(newer_version_is_refused_and_left_alone)
         ck_assert_int_eq(store_open(store_dir, &other, &salvaged), -EPROTONOSUPPORT);
         ck_assert_ptr_null(salvaged);
         ck_assert_int_eq(query_sql("tempfiled.db", "PRAGMA user_version"), 1000);
-        ck_assert_int_eq(query_sql("tempfiled.db", "SELECT count(*) FROM meta"), 1);
+        ck_assert_int_eq(query_sql("tempfiled.db", "SELECT count(*) FROM meta"), 2);
 }
 END_TEST
 
