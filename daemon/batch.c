@@ -167,6 +167,11 @@ int batch_collect(const struct store_entry *e, void *userdata)
         return 0;
 }
 
+/*
+ * The jobs begin when what was changed so far is committed: a directory is moved aside to a name
+ * that only its row tells. Were the daemon killed after that and before the commit of a row that
+ * came in the same turn, a sweep would look for the name it was made with, and find nothing.
+ */
 void batch_submit(struct collector *c)
 {
         struct batch *b, *next;
@@ -184,9 +189,31 @@ void batch_submit(struct collector *c)
                         o->n_jobs++;
                 if (b->request)
                         b->request->n_jobs++;
-                pool_submit(c->registry->pool, &b->job.job);
+                b->next = c->registry->submitted;
+                c->registry->submitted = b;
         }
         c->batches = NULL;
+}
+
+/* Also when the commit has failed: what the disk has no room for is deleted all the same. */
+void batch_start_submitted(struct registry *g)
+{
+        struct batch *b;
+
+        while ((b = g->submitted)) {
+                g->submitted = b->next;
+                pool_submit(g->pool, &b->job.job);
+        }
+}
+
+void batch_free_submitted(struct registry *g)
+{
+        struct batch *b;
+
+        while ((b = g->submitted)) {
+                g->submitted = b->next;
+                batch_free(b);
+        }
 }
 
 void batch_drop(struct collector *c)

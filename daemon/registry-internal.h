@@ -131,8 +131,9 @@ struct registry {
         void *pending;                                                   /* struct pending by id */
         struct owner_list dying;
         struct request_list uncommitted, unsynced;
-        struct job *recorded; /* finished jobs whose results are in the open transaction */
-        struct job *again;    /* the same, to be recorded once more: the commit failed */
+        struct batch *submitted; /* to begin with the commit */
+        struct job *recorded;    /* finished jobs whose results are in the open transaction */
+        struct job *again;       /* the same, to be recorded once more: the commit failed */
         uint64_t next_owner, next_tag, next_directory, next_cred;
         uint64_t n_owners, n_tags, n_directories, n_reaping, n_reaped, n_failed;
         uint64_t attempt; /* to commit: this one's number */
@@ -262,6 +263,8 @@ void batch_set_lane(struct job *j, const struct directory *d, const struct known
 void batch_leave_place(struct registry *g, struct directory *d, struct reap_place *p);
 int batch_collect(const struct store_entry *e, void *collector);
 void batch_submit(struct collector *c);
+void batch_start_submitted(struct registry *g);
+void batch_free_submitted(struct registry *g);
 void batch_drop(struct collector *c);
 void batch_free(struct batch *b);
 

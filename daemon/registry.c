@@ -177,6 +177,7 @@ static void commit(struct registry *g)
         g->attempt++;
         /* What settling has tidied away. Left undone it is tidied at the next start. */
         (void) store_commit(g->store);
+        batch_start_submitted(g);
         if (r == -EUCLEAN) {
                 log_error("The database is damaged; ending, to salvage it at the next start");
                 (void) sd_event_exit(g->event, r);
@@ -334,6 +335,7 @@ void registry_free(struct registry *g)
         sd_event_source_disable_unref(g->inotify);
         close_fd(g->inotify_fd);
         pool_free(g->pool);
+        batch_free_submitted(g);
         registry_free_pending(g);
         registry_free_objects(g);
         sd_event_unref(g->event);
