@@ -344,6 +344,7 @@ int main(int argc, char *argv[])
         int r;
 
         (void) signal(SIGPIPE, SIG_IGN);
+        (void) signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a full disk, and no end */
         umask(0077);
         r = parse_arguments(argc, argv, &a);
         if (r == 0)

@@ -61,6 +61,26 @@ struct store {
         uint8_t key[NAME_KEY_SIZE];
 };
 
+/* What the last write to the log failed with: by the time that SQLite asks for errno it is another. */
+static int errno_of_log(sqlite3 *db)
+{
+        sqlite3_file *log = NULL;
+        int error = 0;
+
+        (void) sqlite3_file_control(db, NULL, SQLITE_FCNTL_JOURNAL_POINTER, &log);
+        if (log && log->pMethods)
+                (void) log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &error);
+        return error;
+}
+
+/* A quota or a limit on the size of files is a full disk to us; SQLite knows only ENOSPC. */
+static int write_errno(sqlite3 *db)
+{
+        int error = db ? errno_of_log(db) : 0;
+
+        return error == ENOSPC || error == EDQUOT || error == EFBIG ? -ENOSPC : -EIO;
+}
+
 static int store_errno(sqlite3 *db, int rc)
 {
         switch (rc & 0xff) {
@@ -86,9 +106,7 @@ static int store_errno(sqlite3 *db, int rc)
         case SQLITE_AUTH:
                 return -EACCES;
         case SQLITE_IOERR:
-                if (db && sqlite3_system_errno(db) == ENOSPC)
-                        return -ENOSPC;
-                return -EIO;
+                return rc == SQLITE_IOERR_WRITE ? write_errno(db) : -EIO;
         default:
                 return -EIO;
         }
@@ -153,8 +171,8 @@ static int begin(struct store *s)
                 return 0;
         rc = sqlite3_step(q);
         sqlite3_reset(q);
-        if (rc != SQLITE_DONE)
-                return fail(s, store_errno(s->db, rc));
+        if (rc != SQLITE_DONE) /* later changes must not be committed without this one */
+                return s->failed = fail(s, store_errno(s->db, rc));
         s->in_transaction = true;
         return 0;
 }
@@ -280,8 +298,10 @@ int store_commit(struct store *s)
         int r = s->failed;
 
         s->failed = 0;
-        if (!s->in_transaction)
+        if (!s->in_transaction) {
+                s->tally = s->committed_tally;
                 return r;
+        }
         if (r == 0)
                 r = end_transaction(s, STMT_COMMIT);
         if (r < 0) {
@@ -533,12 +553,17 @@ static int open_log(struct store *s)
                 return -errno;
         if (fdatasync(s->log_fd) < 0 || fsync(s->dirfd) < 0)
                 return -errno;
-        sqlite3_wal_hook(s->db, on_log_grown, s);
-        return run(s->db, "PRAGMA synchronous=OFF; PRAGMA wal_autocheckpoint=0");
+        r = run(s->db, "PRAGMA synchronous=OFF; PRAGMA wal_autocheckpoint=0");
+        if (r < 0)
+                return r;
+        sqlite3_wal_hook(s->db, on_log_grown, s); /* not before: the pragma takes its place */
+        return 0;
 }
 
 static void close_database(struct store *s)
 {
+        if (s->db) /* closing copies the log into the file: only once it is on disk itself */
+                (void) run(s->db, "PRAGMA synchronous=FULL");
         for (int i = 0; i < STMT_MAX; i++) {
                 sqlite3_finalize(s->stmt[i]);
                 s->stmt[i] = NULL;

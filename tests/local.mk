@@ -109,7 +109,8 @@ check_LTLIBRARIES += %D%/libunit.la
 %C%_libunit_la_CPPFLAGS = $(unit_cppflags)
 
 unit_programs = \
-	%D%/test-store
+	%D%/test-store \
+	%D%/test-store-disk
 check_PROGRAMS += $(unit_programs)
 TESTS += $(unit_programs)
 
@@ -123,6 +124,10 @@ unit_ldadd = \
 %C%_test_store_SOURCES = %D%/test-store.c
 %C%_test_store_CPPFLAGS = $(unit_cppflags)
 %C%_test_store_LDADD = $(unit_ldadd)
+
+%C%_test_store_disk_SOURCES = %D%/test-store-disk.c
+%C%_test_store_disk_CPPFLAGS = $(unit_cppflags)
+%C%_test_store_disk_LDADD = $(unit_ldadd)
 endif
 
 # With libFuzzer it brings its own main(); without, it replays the corpus.

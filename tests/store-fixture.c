@@ -183,6 +183,11 @@ int take_entry(const struct store_entry *e, void *numbers)
         return take(numbers, e->id);
 }
 
+int take_id(uint64_t id, void *numbers)
+{
+        return take(numbers, id);
+}
+
 int take_row(const struct store_row *r, void *numbers)
 {
         return take(numbers, r->entry.id);

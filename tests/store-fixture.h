@@ -40,6 +40,7 @@ struct numbers {
         uint64_t number[64];
 };
 int take_entry(const struct store_entry *e, void *numbers);
+int take_id(uint64_t id, void *numbers);
 int take_row(const struct store_row *r, void *numbers);
 
 /* Runs SQL on a file in the directory, with SQLite of its own; returns SQLite's code. */
