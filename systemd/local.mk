@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
-# Socket-activated units: the system's, and one for each user who wants it.
+# Socket-activated units: the system's, and one for each user who wants it. What is generated only
+# learns where the daemon is.
 
 unit_files = \
+	%D%/example.conf \
 	%D%/tempfiled.service \
 	%D%/user/tempfiled.service
 
@@ -12,6 +14,9 @@ nodist_systemdsystemunit_DATA = %D%/tempfiled.service
 # What the messages mean, for journalctl -x: it looks in /usr/lib and /usr/local/lib.
 catalogdir = $(prefix)/lib/systemd/catalog
 dist_catalog_DATA = %D%/tempfiled.catalog
+
+# A drop-in to start from.
+nodist_doc_DATA = %D%/example.conf
 endif
 
 if INSTALL_USER_UNITS
@@ -24,6 +29,7 @@ $(unit_files): %: %.in Makefile
 
 CLEANFILES += $(unit_files)
 EXTRA_DIST += \
+	%D%/example.conf.in \
 	%D%/tempfiled.catalog \
 	%D%/tempfiled.socket \
 	%D%/tempfiled.service.in \
