@@ -114,8 +114,7 @@ static bool is_record(const struct wire_record *r, const char *name)
         if (name[r->name_len] != '\0' || r->tag_or_id == 0)
                 return false;
         if (r->what == WIRE_GONE || r->what == WIRE_SETTLED)
-                return r->kind == 0 && r->name_len == 0 &&
-                       (r->what == WIRE_GONE || r->seq == 0);
+                return r->kind == 0 && r->name_len == 0 && (r->what == WIRE_GONE || r->seq == 0);
         return r->what == WIRE_MADE && is_kind(r->kind) && r->seq != 0 &&
                name_is_component(name, r->name_len);
 }

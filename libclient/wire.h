@@ -143,7 +143,7 @@ static_assert(sizeof(struct wire_report) == 16, "");
 enum wire_what {
         WIRE_MADE = 1,
         WIRE_GONE = 2,    /* no name: name_len is 0; the NUL is there all the same */
-        WIRE_SETTLED = 3, /* as GONE: what was reserved for another owner exists; it alone holds it */
+        WIRE_SETTLED = 3, /* as gone: reserved for another owner, it exists; that one holds it */
 };
 
 struct wire_record {
