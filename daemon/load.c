@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/fdstore.h"
 #include "daemon/registry-internal.h"
 #include "libclient/util.h"
 
@@ -41,6 +42,9 @@ static int load_directory(const struct store_directory *row, void *userdata)
         if (r < 0)
                 return r;
         d->stored_in = g->attempt;
+        if (d->is_foreign)
+                d->fd = fdstore_take(g->fdstore, d->id, i.ino);
+        d->is_kept = d->fd >= 0;
         return 0;
 }
 
@@ -155,7 +159,7 @@ static int load_count(uint64_t directory, uint64_t count, void *userdata)
 
 int registry_start(struct registry *g)
 {
-        int r;
+        int fd, r;
 
         g->next_owner = g->next_tag = g->next_directory = g->next_cred = 1;
         r = store_each_cred(g->store, load_cred, g);
@@ -175,6 +179,8 @@ int registry_start(struct registry *g)
                 (void) store_commit(g->store); /* says the same again */
                 return r;
         }
+        while ((fd = fdstore_drop_one(g->fdstore)) >= 0)
+                pool_close(g->pool, 0, fd);
         reaping_open_directories(g);
         descriptor_restore_all(g);
         g->retry_is_due = true;

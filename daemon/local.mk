@@ -10,6 +10,8 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/cred.c \
 	%D%/cred.h \
 	%D%/descriptor.c \
+	%D%/fdstore.c \
+	%D%/fdstore.h \
 	%D%/identity.c \
 	%D%/identity.h \
 	%D%/inspect.c \
@@ -35,6 +37,8 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/registry.h \
 	%D%/server.c \
 	%D%/server.h \
+	%D%/status.c \
+	%D%/status.h \
 	%D%/store-internal.h \
 	%D%/store-rows.c \
 	%D%/store-sql.h \

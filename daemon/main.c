@@ -11,11 +11,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 
+#include "daemon/fdstore.h"
 #include "daemon/log.h"
 #include "daemon/server.h"
 #include "libclient/util.h"
@@ -213,7 +216,7 @@ static int bind_socket(const struct arguments *a)
 /* Inherited sockets, or our own. *ret_own: the path to be removed at the end. */
 static int open_sockets(struct server *s, const struct arguments *a, const char **ret_own)
 {
-        int n = sd_listen_fds(1), fd, r;
+        int n = sd_listen_fds(1), n_sockets = 0, fd, r;
 
         if (n < 0)
                 return n;
@@ -224,8 +227,9 @@ static int open_sockets(struct server *s, const struct arguments *a, const char 
                 r = server_listen(s, fd);
                 if (r < 0)
                         return r;
+                n_sockets++;
         }
-        if (n > 0)
+        if (n_sockets > 0)
                 return 0;
         fd = bind_socket(a);
         if (fd < 0)
@@ -268,6 +272,19 @@ static void raise_limits(void)
         }
 }
 
+/* What a service manager asks for as a reload. There is no configuration to read again. */
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
+{
+        struct timespec t;
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &t);
+        (void) sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+                          (uint64_t) t.tv_sec * USEC_PER_SEC +
+                                  (uint64_t) t.tv_nsec / NSEC_PER_USEC);
+        (void) sd_notify(0, "READY=1");
+        return 0;
+}
+
 static int add_signals(sd_event *event)
 {
         sigset_t set;
@@ -276,17 +293,27 @@ static int add_signals(sd_event *event)
         sigemptyset(&set);
         sigaddset(&set, SIGTERM);
         sigaddset(&set, SIGINT);
+        sigaddset(&set, SIGHUP);
         if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
                 return -errno;
+        r = sd_event_add_signal(event, NULL, SIGHUP, on_hangup, NULL);
+        if (r < 0)
+                return r;
         r = sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL);
         if (r < 0)
                 return r;
         return sd_event_add_signal(event, NULL, SIGINT, NULL, NULL);
 }
 
-static int serve(const struct arguments *a, sd_event *event, struct store *store)
+static int serve(const struct arguments *a, sd_event *event, struct store *store,
+                 struct fdstore *fdstore)
 {
-        struct server_options o = { .is_power = a->is_power, .is_system = !a->is_user };
+        struct server_options o = {
+                .is_power = a->is_power,
+                .is_system = !a->is_user,
+                .is_notifying = getenv("NOTIFY_SOCKET"),
+                .fdstore = fdstore,
+        };
         const char *own_socket = NULL;
         struct server *s = NULL;
         int r;
@@ -317,12 +344,15 @@ static int serve(const struct arguments *a, sd_event *event, struct store *store
 
 static int run(const struct arguments *a)
 {
+        struct fdstore *fdstore = NULL;
         struct store *store = NULL;
         sd_event *event = NULL;
         int r;
 
         raise_limits();
-        r = sd_event_new(&event);
+        r = fdstore_new(&fdstore);
+        if (r >= 0)
+                r = sd_event_new(&event);
         if (r >= 0)
                 r = add_signals(event);
         if (r >= 0)
@@ -332,9 +362,10 @@ static int run(const struct arguments *a)
         else
                 r = open_store(a, &store);
         if (r >= 0)
-                r = serve(a, event, store);
+                r = serve(a, event, store, fdstore);
         store_close(store);
         sd_event_unref(event);
+        fdstore_free(fdstore);
         return r;
 }
 

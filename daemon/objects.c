@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "daemon/fdstore.h"
 #include "daemon/registry-internal.h"
 #include "libclient/util.h"
 
@@ -215,6 +216,8 @@ int registry_add_directory(struct registry *g, const char *path, const struct id
         }
         if (d->fd < 0)
                 d->fd = TAKE_FD(*fd);
+        if (is_foreign)
+                d->is_kept = fdstore_keep(g->fdstore, d->id, d->identity.ino, d->fd);
         *ret = d;
         return store_known_directory(g, d);
 }
@@ -232,6 +235,8 @@ void registry_leave_directory(struct registry *g, struct directory *d, uint64_t 
         tdelete(d, &g->directories_by_id, by_directory_id);
         if (find(d, &g->directories_by_identity, by_identity) == d)
                 tdelete(d, &g->directories_by_identity, by_identity);
+        if (d->is_kept)
+                fdstore_forget(g->fdstore, d->id, d->identity.ino);
         g->n_directories--;
         free_directory(g, d);
 }

@@ -25,6 +25,7 @@ struct directory {
         char *path;
         struct identity identity;
         bool is_foreign;
+        bool is_kept;             /* by the service manager, over a restart */
         uint64_t stored_in;       /* the attempt to commit that it is part of; 0: none */
         int fd;                   /* -1: to be opened by its path */
         uint64_t n_users;         /* tags, and entries without a tag */
@@ -114,6 +115,7 @@ struct registry {
         sd_event *event;
         struct store *store;
         struct pool *pool;
+        struct fdstore *fdstore; /* borrowed; NULL: none */
         struct registry_callbacks callbacks;
         struct epoch epoch;
         bool is_power;

@@ -342,6 +342,11 @@ void registry_free(struct registry *g)
         free(g);
 }
 
+void registry_keep_in(struct registry *g, struct fdstore *f)
+{
+        g->fdstore = f;
+}
+
 struct pool *registry_pool(struct registry *g)
 {
         return g->pool;

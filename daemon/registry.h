@@ -22,6 +22,7 @@
 #include "daemon/store.h"
 #include "libclient/wire.h"
 
+struct fdstore;
 struct owner;
 struct registry;
 
@@ -70,6 +71,9 @@ struct registry_status {
 int registry_new(sd_event *event, struct store *store, int state_dirfd, bool is_power,
                  const struct registry_callbacks *callbacks, struct registry **ret);
 void registry_free(struct registry *g);
+
+/* Where to keep directories that only a descriptor leads to; borrowed. Before the start. */
+void registry_keep_in(struct registry *g, struct fdstore *f);
 
 /* Takes up what the store holds: finds owners again, begins to reap what the dead left. */
 int registry_start(struct registry *g);

@@ -23,6 +23,7 @@
 
 #include "daemon/conn.h"
 #include "daemon/log.h"
+#include "daemon/status.h"
 #include "libclient/util.h"
 
 #define TURN_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
@@ -31,6 +32,8 @@
 #define QUIET_USEC USEC_PER_MSEC
 #define ACCEPT_PAUSE_USEC (100 * USEC_PER_MSEC)
 #define LISTENERS_MAX 8U
+#define STATUS_USEC USEC_PER_SEC
+#define HUNG_LOOK_USEC (5 * USEC_PER_SEC)
 
 struct listener {
         int fd;
@@ -51,6 +54,10 @@ struct server {
         int doorbell_fd;
         sd_event_source *doorbell, *quiet_timer;
         bool is_timed; /* the timer of the quiet is running */
+        /* What the service manager is told, and whether that may have changed, or is due now. */
+        sd_event_source *status_timer;
+        char status[STATUS_TEXT_MAX];
+        bool is_status_old, is_status_due;
         uint64_t started_usec;
 };
 
@@ -64,6 +71,7 @@ static uint64_t now_usec(void)
 
 static void wake(struct server *s)
 {
+        s->is_status_old = true;
         (void) sd_event_source_set_enabled(s->turn, SD_EVENT_ONESHOT);
 }
 
@@ -159,6 +167,54 @@ static void settle_quiet(struct server *s, struct conn *c, unsigned int packets,
         conn_set_quiet(c, is_quiet);
 }
 
+/* ---- what the service manager is told ---- */
+
+/* A second after something may have changed, with a turn: it can be asked for only then. */
+static int on_status_due(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        struct server *s = userdata;
+
+        s->is_status_due = true;
+        (void) sd_event_source_set_enabled(s->turn, SD_EVENT_ONESHOT);
+        return 0;
+}
+
+static void time_status(struct server *s, uint64_t usec)
+{
+        int enabled = SD_EVENT_OFF;
+
+        if (!s->options.is_notifying || !s->is_status_old)
+                return;
+        s->is_status_old = false;
+        (void) sd_event_source_get_enabled(s->status_timer, &enabled);
+        if (enabled != SD_EVENT_OFF)
+                return;
+        (void) sd_event_source_set_time_relative(s->status_timer, usec);
+        (void) sd_event_source_set_enabled(s->status_timer, SD_EVENT_ONESHOT);
+}
+
+static void tell_status(struct server *s)
+{
+        struct wire_status_reply reply;
+        char text[STATUS_TEXT_MAX];
+        unsigned int jobs, hung;
+
+        if (!s->is_status_due)
+                return;
+        s->is_status_due = false;
+        server_get_status(s, &reply);
+        if (reply.result < 0)
+                return;
+        pool_count(registry_pool(s->registry), &jobs, &hung);
+        status_format(&reply, hung, text);
+        status_tell(text, s->status);
+        if (jobs > hung && !s->is_status_old) {
+                /* One that hangs makes no event: look again. */
+                s->is_status_old = true;
+                time_status(s, HUNG_LOOK_USEC);
+        }
+}
+
 /* ---- the turn ---- */
 
 static void read_ready(struct server *s)
@@ -186,9 +242,11 @@ static int on_turn(sd_event_source *source, void *userdata)
         if (!store_may_write(s->store))
                 return 0; /* a few milliseconds; then writable() wakes */
         read_ready(s);
+        tell_status(s);
         registry_turn(s->registry);
         free_closed(s);
         time_quiet(s);
+        time_status(s, STATUS_USEC);
         return 0;
 }
 
@@ -322,6 +380,11 @@ static int add_sources(struct server *s)
         if (r < 0)
                 return r;
         (void) sd_event_source_set_enabled(s->quiet_timer, SD_EVENT_OFF);
+        r = sd_event_add_time_relative(s->event, &s->status_timer, CLOCK_MONOTONIC, 0, 0,
+                                       on_status_due, s);
+        if (r < 0)
+                return r;
+        (void) sd_event_source_set_enabled(s->status_timer, SD_EVENT_OFF);
         r = sd_event_add_time_relative(s->event, &s->accept_again, CLOCK_MONOTONIC, 0, 0,
                                        on_accept_again, s);
         if (r < 0)
@@ -365,6 +428,7 @@ int server_new(sd_event *event, struct store *store, const struct server_options
                          &s->registry);
         if (r < 0)
                 return r;
+        registry_keep_in(s->registry, options->fdstore);
         r = store_start_sync(store, event, &for_store);
         if (r < 0)
                 return r;
@@ -391,6 +455,7 @@ void server_free(struct server *s)
         sd_event_source_disable_unref(s->turn);
         sd_event_source_disable_unref(s->doorbell);
         sd_event_source_disable_unref(s->quiet_timer);
+        sd_event_source_disable_unref(s->status_timer);
         sd_event_source_disable_unref(s->accept_again);
         close_fd(s->doorbell_fd);
         sd_event_unref(s->event);

@@ -13,11 +13,14 @@
 #include "daemon/store.h"
 
 struct conn;
+struct fdstore;
 struct server;
 
 struct server_options {
-        bool is_power;  /* promises outlive a power cut */
-        bool is_system; /* the system instance, for STATUS */
+        bool is_power;           /* promises outlive a power cut */
+        bool is_system;          /* the system instance, for STATUS */
+        bool is_notifying;       /* a service manager wants to be told how it goes */
+        struct fdstore *fdstore; /* borrowed; NULL: none */
 };
 
 /* @store: borrowed. @event has SIGTERM and SIGINT end it. */
