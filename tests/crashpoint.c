@@ -24,6 +24,7 @@
 #include "tests/crash-run.h"
 
 #define QUICK_POINTS 40U /* of a daemon, in a group */
+#define OTHER_UID 65534U /* as root: whose clients there are as well */
 #define FAILURES_MAX 5U  /* of a group, then it is given up */
 #define SELFTEST_MSEC 200
 #define LOG_LINES 6U
@@ -36,7 +37,8 @@ struct options {
         uint64_t point;       /* 0: all */
         unsigned int every;   /* 0: as it fits */
         unsigned int seed;
-        uid_t uid;
+        uid_t uid; /* of the clients */
+        bool has_uid;
         bool is_list;
         bool is_verbose;
 };
@@ -57,7 +59,7 @@ static const char help[] =
         "  --point N         its N-th stop only\n"
         "  --every N         every N-th point only\n"
         "  --seed N          which ones these are\n"
-        "  --uid N           as root: the clients are this user's\n"
+        "  --uid N           as root: the clients are this user's; else once 0's, once 65534's\n"
         "  --verbose         tell every stop\n"
         "\n"
         "The daemon is $TEMPFILED. $TEMPFILED_TEST_FULL: every point of it.\n";
@@ -111,6 +113,7 @@ static bool parse_option(struct options *o, int opt)
                 return true;
         case 'u':
                 o->uid = (uid_t) n;
+                o->has_uid = true;
                 return geteuid() == 0;
         default:
                 return false;
@@ -188,7 +191,7 @@ static void tell_command(const struct group *g)
         printf("# repeat: TEMPFILED=%s %s --scenario %s --victim %s",
                getenv("TEMPFILED") ?: "tempfiled", g->options->program, run->scenario->name,
                victims[run->victim]);
-        if (run->world->uid != geteuid())
+        if (geteuid() == 0)
                 printf(" --uid %u", run->world->uid);
         if (run->point > 0)
                 printf(" --thread %u --point %" PRIu64, run->thread, run->point);
@@ -309,6 +312,20 @@ static void try_faulty(struct group *g)
         (void) crash_world_renew(w);
 }
 
+static void tell_group(const struct group *g, unsigned int number)
+{
+        const struct crash_run *run = &g->run;
+
+        printf("%s %u - %s, victim %s", g->failures > 0 ? "not ok" : "ok", number,
+               run->scenario->name, victims[run->victim]);
+        if (run->world->uid != geteuid())
+                printf(", clients of user %u", run->world->uid);
+        printf(": %u points tried", g->tried);
+        if (g->every > 1)
+                printf(", every %uth of %" PRIu64, g->every, g->total);
+        printf(", %u threads\n", g->n_threads);
+}
+
 static bool run_group(const struct options *o, struct crash_world *w, int signal_fd,
                       const struct crash_scenario *s, enum crash_victim victim, unsigned int number)
 {
@@ -326,59 +343,78 @@ static bool run_group(const struct options *o, struct crash_world *w, int signal
         else
                 try_all(&g);
 
-        printf("%s %u - %s, victim %s: ", g.failures > 0 ? "not ok" : "ok", number, s->name,
-               victims[victim]);
-        if (g.every > 1)
-                printf("%u points tried, every %uth of %" PRIu64 ", %u threads\n", g.tried, g.every,
-                       g.total, g.n_threads);
-        else
-                printf("%u points tried, %u threads\n", g.tried, g.n_threads);
+        tell_group(&g, number);
         (void) fflush(stdout);
         return g.failures == 0;
 }
 
-static bool is_wanted(const struct options *o, const struct crash_scenario *s,
-                      enum crash_victim victim)
+/* A world to run groups in: of the self-test, or of one user's clients. */
+struct round {
+        bool is_selftest;
+        uid_t uid;
+};
+
+static bool is_wanted(const struct options *o, const struct round *r,
+                      const struct crash_scenario *s, enum crash_victim victim)
 {
-        return (!o->scenario || streq(o->scenario, s->name)) &&
-               (o->victim < 0 || o->victim == (int) victim) && crash_run_knows(s, victim);
+        bool is_faulty = s->flags & CRASH_FLAG_FAULTY;
+
+        return is_faulty == r->is_selftest && crash_run_knows(s, victim) &&
+               (!o->scenario || streq(o->scenario, s->name)) &&
+               (o->victim < 0 || o->victim == (int) victim);
 }
 
-/* All wanted groups: those of the self-test in a world without a daemon. Returns how many failed. */
-static unsigned int run_groups(const struct options *o, int signal_fd, bool is_selftest,
+static unsigned int count_groups(const struct options *o, const struct round *r)
+{
+        unsigned int n = 0;
+
+        for (const struct crash_scenario *s = crash_scenarios; s->name; s++)
+                for (int v = 0; v < CRASH_VICTIMS; v++)
+                        n += is_wanted(o, r, s, v);
+        return n;
+}
+
+/* All wanted groups. Returns how many failed. */
+static unsigned int run_groups(const struct options *o, const struct round *r, int signal_fd,
                                unsigned int *number)
 {
         unsigned int failures = 0;
         struct crash_world w;
 
-        if (crash_world_open(&w, !is_selftest, o->uid) < 0) {
+        if (count_groups(o, r) == 0)
+                return 0;
+        if (crash_world_open(&w, !r->is_selftest, r->uid) < 0) {
                 printf("Bail out! %s\n", w.problem);
                 crash_world_close(&w);
                 exit(EXIT_FAILURE);
         }
         for (const struct crash_scenario *s = crash_scenarios; s->name; s++)
                 for (int v = 0; v < CRASH_VICTIMS; v++)
-                        if (!is_interrupted && is_wanted(o, s, v) &&
-                            !(s->flags & CRASH_FLAG_FAULTY) == !is_selftest)
+                        if (!is_interrupted && is_wanted(o, r, s, v))
                                 failures += !run_group(o, &w, signal_fd, s, v, ++*number);
         crash_world_close(&w);
         return failures;
 }
 
-static unsigned int count_groups(const struct options *o, bool is_selftest)
+/* Returns how many groups failed. */
+static unsigned int run_rounds(const struct options *o, int signal_fd)
 {
-        unsigned int n = 0;
+        const struct round rounds[] = { { true, o->uid }, { false, o->uid }, { false, OTHER_UID } };
+        const size_t n = geteuid() == 0 && !o->has_uid ? 3 : 2;
+        unsigned int plan = 0, number = 0, failures = 0;
 
-        for (const struct crash_scenario *s = crash_scenarios; s->name; s++)
-                for (int v = 0; v < CRASH_VICTIMS; v++)
-                        n += is_wanted(o, s, v) && !(s->flags & CRASH_FLAG_FAULTY) == !is_selftest;
-        return n;
+        for (size_t i = 0; i < n; i++)
+                plan += count_groups(o, &rounds[i]);
+        printf("1..%u\n", plan);
+        for (size_t i = 0; i < n; i++)
+                failures += run_groups(o, &rounds[i], signal_fd, &number);
+        return failures;
 }
 
 int main(int argc, char *argv[])
 {
         struct options o = { .program = argv[0], .victim = -1, .uid = geteuid() };
-        unsigned int number = 0, failures = 0, faulty, plain;
+        unsigned int failures;
         int signal_fd;
 
         if (argc > 1 && streq(argv[1], CRASH_RUN_CLIENT))
@@ -396,13 +432,7 @@ int main(int argc, char *argv[])
                 printf("Bail out! signalfd\n");
                 return EXIT_FAILURE;
         }
-        faulty = count_groups(&o, true);
-        plain = count_groups(&o, false);
-        printf("1..%u\n", faulty + plain);
-        if (faulty > 0)
-                failures += run_groups(&o, signal_fd, true, &number);
-        if (plain > 0)
-                failures += run_groups(&o, signal_fd, false, &number);
+        failures = run_rounds(&o, signal_fd);
         if (is_interrupted)
                 printf("Bail out! Interrupted.\n");
         return failures > 0 || is_interrupted ? EXIT_FAILURE : EXIT_SUCCESS;
