@@ -225,6 +225,15 @@ static enum contents subject_contents(const struct crash_scenario *s, const stru
         return compare(path, contents);
 }
 
+static bool is_inside_there(const struct crash_report *r)
+{
+        char path[PATH_MAX + NAME_MAX + 2];
+        struct stat st;
+
+        (void) snprintf(path, sizeof(path), "%s/%s", r->subject, r->inside);
+        return r->inside[0] == '\0' || lstat(path, &st) == 0;
+}
+
 /* Exactly one outcome, and the one that was promised where one was. */
 static bool is_subject_right(struct crash_world *w, const struct crash_scenario *s,
                              const struct crash_report *r)
@@ -234,7 +243,7 @@ static bool is_subject_right(struct crash_world *w, const struct crash_scenario 
 
         if (!s->fate || r->subject[0] == '\0')
                 return true;
-        is_new = subject_contents(s, r, CRASH_NEW) == CONTENTS_EQUAL;
+        is_new = subject_contents(s, r, CRASH_NEW) == CONTENTS_EQUAL && is_inside_there(r);
         is_old = is_over ? subject_contents(s, r, CRASH_OLD) == CONTENTS_EQUAL
                          : lstat(r->subject, &st) < 0;
 

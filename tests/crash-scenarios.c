@@ -223,6 +223,31 @@ static void run_persist_directory(struct crash_client *c)
                 persist_last(c);
 }
 
+/* A temporary in a temporary directory: it has an entry of its own, and stays or goes with it. */
+static bool make_tree(struct crash_client *c)
+{
+        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct tempfile *t;
+        int r;
+
+        r = make_directory(c);
+        if (r == 0) {
+                o.dir = tempfile_path(c->held[0]);
+                r = tempfile_named(&o, &t);
+        }
+        if (!succeeded(c, "tempfile_named in a directory", r))
+                return false;
+        (void) snprintf(c->report->inside, sizeof(c->report->inside), "%s",
+                        strrchr(tempfile_path(t), '/') + 1);
+        return true;
+}
+
+static void run_persist_tree(struct crash_client *c)
+{
+        if (make_tree(c))
+                persist_last(c);
+}
+
 static enum crash_fate fate_persist(const struct crash_report *r)
 {
         switch (r->change.progress) {
@@ -252,6 +277,12 @@ static void keep_last(struct crash_client *c)
 static void run_keep(struct crash_client *c)
 {
         if (succeeded(c, "tempfile_named", make_file(c)))
+                keep_last(c);
+}
+
+static void run_keep_tree(struct crash_client *c)
+{
+        if (make_tree(c))
                 keep_last(c);
 }
 
@@ -423,9 +454,13 @@ const struct crash_scenario crash_scenarios[] = {
           run_persist, fate_persist },
         { "persist-directory", "the same with a directory", CRASH_FLAG_DIRECTORY, prepare_persist,
           run_persist_directory, fate_persist },
+        { "persist-tree", "the same with a temporary in it", CRASH_FLAG_DIRECTORY, prepare_persist,
+          run_persist_tree, fate_persist },
         { "keep", "make, write, keep", 0, NULL, run_keep, fate_keep },
         { "keep-directory", "the same with a directory", CRASH_FLAG_DIRECTORY, NULL,
           run_keep_directory, fate_keep },
+        { "keep-tree", "the same with a temporary in it", CRASH_FLAG_DIRECTORY, NULL, run_keep_tree,
+          fate_keep },
         { "hundredth", "make, write, close with 99 files held", 0, prepare_99, run_under_tag,
           NULL },
         { "pattern", "a name of the caller's choosing: make, write, close", 0, NULL, run_pattern,

@@ -35,8 +35,9 @@ struct crash_report {
         uint32_t is_daemon_mortal; /* the daemon may die: the documented errors are no failure */
 
         /* from the client */
-        struct crash_step change; /* persist, keep or track */
-        char subject[PATH_MAX];   /* the path that the change decides about */
+        struct crash_step change;  /* persist, keep or track */
+        char subject[PATH_MAX];    /* the path that the change decides about */
+        char inside[NAME_MAX + 1]; /* what was made in it by a call of its own; "": nothing */
 
         uint32_t n_held; /* paths that must be there for as long as the owner lives */
         char held[CRASH_HELD_MAX][PATH_MAX];
