@@ -48,6 +48,23 @@ int trace_setup(void)
         return fd < 0 ? -errno : fd;
 }
 
+int trace_probe(void)
+{
+        pid_t pid;
+        int r;
+
+        pid = fork();
+        if (pid < 0)
+                return -errno;
+        if (pid == 0)
+                for (;;)
+                        (void) pause();
+        r = ptrace(PTRACE_SEIZE, pid, NULL, (void *) (uintptr_t) OPTIONS) < 0 ? -errno : 0;
+        (void) kill(pid, SIGKILL);
+        (void) waitpid(pid, NULL, __WALL);
+        return r;
+}
+
 void trace_mark(void)
 {
         (void) prctl(TRACE_MARK, 0UL, 0UL, 0UL, 0UL); /* -EINVAL, by intent */

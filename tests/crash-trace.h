@@ -60,6 +60,9 @@ struct trace {
 /* Once in the tracing process, before its children: blocks SIGCHLD. Returns its signalfd. */
 int trace_setup(void);
 
+/* May a process trace its child here? Containers and Yama can forbid it. Negative errno: no. */
+int trace_probe(void);
+
 /* Leaves @t without a victim. */
 void trace_init(struct trace *t, int signal_fd, enum trace_start start, unsigned int at_thread,
                 uint64_t at_stop);
