@@ -91,7 +91,7 @@ int pidfd_get_pid(int pidfd, pid_t *ret)
         snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
         f = fopen(path, "re");
         if (!f)
-                return -errno;
+                return errno == ENOENT ? -EBADF : -errno;
         while (!found && fgets(line, sizeof(line), f))
                 found = sscanf(line, "Pid: %d", &pid) == 1;
         fclose(f);

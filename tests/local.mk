@@ -109,6 +109,9 @@ check_LTLIBRARIES += %D%/libunit.la
 %C%_libunit_la_CPPFLAGS = $(unit_cppflags)
 
 unit_programs = \
+	%D%/test-identity \
+	%D%/test-owner \
+	%D%/test-pool \
 	%D%/test-store \
 	%D%/test-store-disk
 check_PROGRAMS += $(unit_programs)
@@ -128,6 +131,18 @@ unit_ldadd = \
 %C%_test_store_disk_SOURCES = %D%/test-store-disk.c
 %C%_test_store_disk_CPPFLAGS = $(unit_cppflags)
 %C%_test_store_disk_LDADD = $(unit_ldadd)
+
+%C%_test_identity_SOURCES = %D%/test-identity.c
+%C%_test_identity_CPPFLAGS = $(unit_cppflags)
+%C%_test_identity_LDADD = $(unit_ldadd)
+
+%C%_test_owner_SOURCES = %D%/test-owner.c
+%C%_test_owner_CPPFLAGS = $(unit_cppflags)
+%C%_test_owner_LDADD = $(unit_ldadd)
+
+%C%_test_pool_SOURCES = %D%/test-pool.c
+%C%_test_pool_CPPFLAGS = $(unit_cppflags)
+%C%_test_pool_LDADD = $(unit_ldadd)
 endif
 
 # With libFuzzer it brings its own main(); without, it replays the corpus.
