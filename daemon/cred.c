@@ -238,7 +238,9 @@ int cred_enter(const struct cred *c)
         if (r >= 0)
                 r = cred_copy(c, &current);
         if (r < 0) {
-                (void) syscall(SYS_setfsuid, (uid_t) 65534); /* nobody: whatever comes next fails */
+                /* Nobody, and nothing but the way back: whatever comes next fails. */
+                (void) syscall(SYS_setfsuid, (uid_t) 65534);
+                (void) set_effective(CAP_SWITCH & own.permitted, own.permitted);
                 return r;
         }
         has_switched = true;

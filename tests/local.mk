@@ -109,9 +109,11 @@ check_LTLIBRARIES += %D%/libunit.la
 %C%_libunit_la_CPPFLAGS = $(unit_cppflags)
 
 unit_programs = \
+	%D%/test-cred \
 	%D%/test-identity \
 	%D%/test-owner \
 	%D%/test-pool \
+	%D%/test-reaper \
 	%D%/test-store \
 	%D%/test-store-disk
 check_PROGRAMS += $(unit_programs)
@@ -143,6 +145,14 @@ unit_ldadd = \
 %C%_test_pool_SOURCES = %D%/test-pool.c
 %C%_test_pool_CPPFLAGS = $(unit_cppflags)
 %C%_test_pool_LDADD = $(unit_ldadd)
+
+%C%_test_cred_SOURCES = %D%/test-cred.c
+%C%_test_cred_CPPFLAGS = $(unit_cppflags)
+%C%_test_cred_LDADD = $(unit_ldadd)
+
+%C%_test_reaper_SOURCES = %D%/test-reaper.c
+%C%_test_reaper_CPPFLAGS = $(unit_cppflags)
+%C%_test_reaper_LDADD = $(unit_ldadd)
 endif
 
 # With libFuzzer it brings its own main(); without, it replays the corpus.
