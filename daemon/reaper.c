@@ -27,16 +27,18 @@ int reaper_open_place(struct reap_place *p)
 {
         int r;
 
+        p->opened_fd = -1;
         r = cred_enter(p->cred);
         if (r < 0)
                 return r;
-        p->opened_fd = -1;
         if (p->fd >= 0)
                 return p->fd;
         if (p->is_foreign)
                 return -ESTALE;
-        p->opened_fd = identity_open_directory(p->path, p->identity);
-        return p->opened_fd;
+        r = identity_open_directory(p->path, p->identity);
+        if (r >= 0)
+                p->opened_fd = r;
+        return r;
 }
 
 /* ---- one entry ---- */
@@ -142,37 +144,43 @@ static enum reap_outcome remove_name(struct task *t, const char *name)
         return REAP_GONE;
 }
 
-/* What an earlier attempt moved aside, and was stopped after. */
-static enum reap_outcome remove_aside(struct task *t, enum reap_outcome otherwise)
+/* Swapped between the two looks: it was not ours to move. */
+static enum reap_outcome move_back(struct task *t, const char *name)
+{
+        if (renameat2(t->dirfd, t->aside, t->dirfd, name, RENAME_NOREPLACE) < 0)
+                return stuck(t, -errno);
+        return REAP_OTHER;
+}
+
+/* Nothing there counts as gone: an attempt that was stopped may have left it or not. */
+static enum reap_outcome remove_aside(struct task *t, const char *name)
 {
         int r = compare(t, t->aside);
+        enum reap_outcome outcome;
 
         if (r == IDENTITY_SAME)
                 return remove_name(t, t->aside);
-        if (r < 0 && r != -ENOENT)
-                return stuck(t, r);
-        return otherwise;
+        if (r == -ENOENT)
+                return REAP_GONE;
+        outcome = move_back(t, name);
+        if (outcome != REAP_OTHER || r == IDENTITY_OTHER)
+                return outcome;
+        return stuck(t, r < 0 ? r : -ENOTUNIQ);
 }
 
 static enum reap_outcome move_and_remove(struct task *t, const char *name)
 {
-        int r;
-
-        if (renameat2(t->dirfd, name, t->dirfd, t->aside, RENAME_NOREPLACE) < 0) {
-                if (errno == ENOENT)
-                        return remove_aside(t, REAP_GONE);
-                if (errno == EINVAL ||
-                    errno == ENOSYS) /* this file system can't: no more to be had */
-                        return remove_name(t, name);
+        if (renameat2(t->dirfd, name, t->dirfd, t->aside, RENAME_NOREPLACE) >= 0)
+                return remove_aside(t, name);
+        switch (errno) {
+        case ENOENT:
+                return REAP_GONE;
+        case EINVAL: /* this file system can't: no more to be had */
+        case ENOSYS:
+                return remove_name(t, name);
+        default:
                 return stuck(t, -errno);
         }
-        r = compare(t, t->aside);
-        if (r == IDENTITY_SAME)
-                return remove_name(t, t->aside);
-        /* Swapped between the two looks: it was not ours to move. */
-        if (renameat2(t->dirfd, t->aside, t->dirfd, name, RENAME_NOREPLACE) < 0)
-                return stuck(t, -errno);
-        return REAP_OTHER;
 }
 
 /* Compared, moved aside, compared again, removed. */
@@ -181,7 +189,7 @@ static enum reap_outcome delete_aside(struct task *t, const char *name)
         enum reap_outcome before;
         int r;
 
-        before = remove_aside(t, REAP_GONE);
+        before = remove_aside(t, name); /* what an earlier attempt left there */
         if (before != REAP_GONE)
                 return before;
         r = compare(t, name);
