@@ -17,7 +17,7 @@ static int find_token(struct registry *g, const struct peer *p, uint64_t id, str
         struct owner *o = registry_owner(g, id);
 
         if (!o || o->kind != WIRE_OWNER_TOKEN)
-                return -ENOENT;
+                return -ESRCH; /* as one that has ended; -ENOENT is about the tag */
         if (o->uid != p->cred.uid && p->cred.uid != 0)
                 return -EPERM;
         if (o->state != OWNER_LIVING)

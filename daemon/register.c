@@ -186,8 +186,11 @@ static void report_plain(struct registry *g, struct peer *p, const struct wire_r
                 return;
         if (m->what == WIRE_SETTLED) {
                 /* Nobody to pass it on to: the other has ended before. */
-                if (store_release(g->store, id, p->owner->id, &owner) >= 0 && owner == p->owner->id)
-                        (void) reaping_one(g, id, NULL); /* else with its maker */
+                if (store_release(g->store, id, p->owner->id, &owner) >= 0 &&
+                    owner == p->owner->id) {
+                        (void) store_set_retain(g->store, id, 0); /* the end was no crash */
+                        (void) reaping_one(g, id, NULL);          /* else with its maker */
+                }
                 return;
         }
         if (store_remove_entry(g->store, id) == 0 && id >> SEQ_BITS == 0)
