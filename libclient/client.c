@@ -327,22 +327,27 @@ int client_connect(struct client *c, uint64_t deadline_usec)
 /* Reads until the answer to @serial is there; late answers to others go to the hook. */
 static int await(struct client *c, uint32_t serial, uint16_t expected, uint64_t deadline_usec)
 {
+        _cleanup_(closep) int fd = -1;
         struct wire_header header;
         int r;
 
         for (;;) {
-                r = receive(c, deadline_usec, NULL);
+                r = receive(c, deadline_usec, &fd);
                 if (r < 0)
                         return r;
                 header = wire_header_of(c->packet);
                 if (header.serial == serial)
                         break;
                 hand_over_answer(c);
+                closep(&fd);
         }
-        if (header.opcode == expected)
-                return 0;
-        client_drop(c);
-        return -EBADMSG;
+        if (header.opcode != expected) {
+                client_drop(c);
+                return -EBADMSG;
+        }
+        if (c->ret_fd)
+                *c->ret_fd = TAKE_FD(fd);
+        return 0;
 }
 
 static void mark_repeated(void *packet)

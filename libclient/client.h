@@ -35,7 +35,7 @@ struct client {
         struct ownfd doorbell;
         enum client_phase phase;
         bool must_greet; /* the daemon has not ended the last connection, nor may it have noticed */
-        uid_t euid; /* who may connect: another's messages would be taken for his */
+        uid_t euid;      /* who may connect: another's messages would be taken for his */
         gid_t egid;
         uint32_t serial;
         uint64_t retry_usec;              /* until then nobody who can't wait connects again */
@@ -43,6 +43,7 @@ struct client {
         char path[DIAL_PATH_SIZE];        /* the socket that answered last */
         const struct client_hooks *hooks; /* NULL: none */
         void *userdata;
+        int *ret_fd; /* where a descriptor goes that comes with an answer; NULL: it is closed */
         size_t packet_len;
         uint8_t packet[WIRE_PACKET_MAX]; /* received last */
 };

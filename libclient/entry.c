@@ -94,11 +94,47 @@ int entry_make(struct place *p, struct entry *e, const char *prefix, const char 
         return r;
 }
 
-void entry_hold(struct place *p, struct entry *e)
+void entry_hold(struct place *p, struct entry *e, const char *name)
 {
         session_lock(p->session);
+        (void) strcpy(e->name, name);
         hold(p, e);
         session_unlock(p->session);
+}
+
+void entry_rename(struct place *p, struct entry *e, const char *name)
+{
+        session_lock(p->session);
+        (void) strcpy(e->name, name);
+        session_unlock(p->session);
+}
+
+void entry_loosen(struct place *p, struct entry *e)
+{
+        session_lock(p->session);
+        e->is_loose = true;
+        session_unlock(p->session);
+}
+
+static struct entry *find_loose(struct session *s, const char *dir_path, const char *name)
+{
+        for (struct place *p = s->places; p; p = p->next)
+                for (struct entry *e = p->entries; e; e = e->next)
+                        if (e->is_loose && streq(e->name, name) && streq(p->path, dir_path))
+                                return e;
+        return NULL;
+}
+
+struct entry *entry_find_loose(struct session *s, const char *dir_path, const char *name)
+{
+        struct entry *e;
+
+        session_lock(s);
+        e = find_loose(s, dir_path, name);
+        if (e)
+                e->is_loose = false;
+        session_unlock(s);
+        return e;
 }
 
 static void say_gone(struct place *p, struct entry *e)
@@ -164,6 +200,65 @@ int entry_keep(struct place *p, struct entry *e, uint64_t deadline_usec)
         r = keep(p, e, deadline_usec);
         session_unlock(p->session);
         return r;
+}
+
+static struct wire_ref ref_of(const struct entry *e)
+{
+        if (e->id != 0 || !e->place)
+                return (struct wire_ref) { .tag_or_id = e->id };
+        return (struct wire_ref) { .tag_or_id = e->place->tag, .seq = e->seq };
+}
+
+static int claim(struct place *p, struct entry *e, struct wire_claim *packet, int fd,
+                 uint64_t deadline_usec)
+{
+        int r;
+
+        p->pins++;
+        r = session_request(p->session, packet, sizeof(*packet), fd, deadline_usec, &e->id);
+        p->pins--;
+        if (r == -ETIMEDOUT)
+                e->is_unsure = true;
+        if (r < 0)
+                return r == -ENOENT ? -ESTALE : r;
+        if (packet->flags & WIRE_CLAIM_GIVE)
+                let_go(e);
+        else
+                e->is_shared = true;
+        return 0;
+}
+
+int entry_claim(struct place *p, struct entry *e, const struct wire_owner *owner, int fd,
+                bool gives, uint64_t deadline_usec)
+{
+        struct wire_claim packet = {
+                .header = { .version = WIRE_VERSION, .opcode = WIRE_CLAIM },
+                .owner = *owner,
+                .flags = gives ? WIRE_CLAIM_GIVE : 0,
+        };
+        int r;
+
+        session_lock(p->session);
+        packet.ref = ref_of(e);
+        r = claim(p, e, &packet, fd, deadline_usec);
+        session_unlock(p->session);
+        return r;
+}
+
+int entry_change(struct entry *e, uint16_t opcode, uint32_t argument, uint64_t deadline_usec)
+{
+        struct wire_change packet = {
+                .header = { .version = WIRE_VERSION, .opcode = opcode },
+                .argument = argument,
+        };
+        int r = -EINVAL; /* the daemon does not have it */
+
+        session_lock(e->session);
+        packet.ref = ref_of(e);
+        if (packet.ref.tag_or_id != 0)
+                r = session_request(e->session, &packet, sizeof(packet), -1, deadline_usec, NULL);
+        session_unlock(e->session);
+        return MIN(r, 0);
 }
 
 static bool is_below(const char *path, const char *top)

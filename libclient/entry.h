@@ -7,12 +7,14 @@
  * None of these is called with the session locked.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "libclient/name.h"
 
 struct place;
 struct session;
+struct wire_owner;
 
 struct entry {
         struct entry *next;  /* among those of its place */
@@ -22,7 +24,10 @@ struct entry {
         uint32_t seq;                /* its number under the tag; 0: registered by id */
         uint8_t kind;                /* enum wire_kind */
         uint64_t id;                 /* of its acknowledged registration; 0: none */
-        char name[NAME_LEN_MAX + 1]; /* what it was made as; a further name is its owner's affair */
+        bool is_shared;              /* others hold it, too: not ours alone to delete */
+        bool is_unsure;              /* perhaps another's: that was not answered */
+        bool is_loose;               /* nobody has its handle: it is to be found */
+        char name[NAME_LEN_MAX + 1]; /* the last component of its path */
 };
 
 /* The place where the entry is held, pinned; NULL: it is not held (any more). */
@@ -35,20 +40,38 @@ struct place *entry_place(struct entry *e);
 int entry_make(struct place *p, struct entry *e, const char *prefix, const char *suffix,
                uint64_t deadline_usec);
 
-/* Registered otherwise: only held. */
-void entry_hold(struct place *p, struct entry *e);
+/* Registered otherwise: only held, as @name. */
+void entry_hold(struct place *p, struct entry *e, const char *name);
+
+/* It has been moved to @name, which the daemon knows. */
+void entry_rename(struct place *p, struct entry *e, const char *name);
+
+/* Its handle is given up; the thing stays held. And taken up again: NULL, there is no such. */
+void entry_loosen(struct place *p, struct entry *e);
+struct entry *entry_find_loose(struct session *s, const char *dir_path, const char *name);
 
 /* It is not there any more, or not ours: it is held no longer, and the daemon will hear it. */
 void entry_gone(struct place *p, struct entry *e);
 
-/* It exists, and is another owner's: held no longer, which the daemon hears at once. */
+/* It exists, and others have it: held no longer, which the daemon hears at once. If there is none
+ * (any more), it deletes the thing. */
 void entry_settled(struct place *p, struct entry *e);
 
 /* Has the daemon let it stay, durably, and holds it no longer. Returns 0 or the failure. */
 int entry_keep(struct place *p, struct entry *e, uint64_t deadline_usec);
 
 /*
- * The same for all that is held in the directory @path and below, because the directory as a whole
+ * Has another owner hold it too, or (@gives) instead. @fd is what the owner's kind wants. Returns 0;
+ * -ETIMEDOUT: it is not known whether that was done; or why it was not.
+ */
+int entry_claim(struct place *p, struct entry *e, const struct wire_owner *owner, int fd,
+                bool gives, uint64_t deadline_usec);
+
+/* RETAIN or RENEW, for which it need not be held. Returns 0 or the failure. */
+int entry_change(struct entry *e, uint16_t opcode, uint32_t argument, uint64_t deadline_usec);
+
+/*
+ * As entry_keep(), for all that is held in the directory @path and below, because the directory as a whole
  * is about to stay: it covers them until then. Stops at the first failure.
  */
 int entry_keep_below(struct place *p, const char *path, uint64_t deadline_usec);

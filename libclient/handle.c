@@ -78,7 +78,8 @@ int handle_register(struct tempfile *t, struct place *p, uint16_t opcode, const 
                 .header = { .version = WIRE_VERSION, .opcode = opcode },
                 .tag = p->tag,
                 .seq = opcode == WIRE_TARGET ? t->entry.seq : 0,
-                .owner = { .kind = WIRE_OWNER_PROCESS },
+                .retain_sec = r->retain_sec,
+                .owner = r->owner,
                 .kind = t->entry.kind,
                 .name_len = (uint16_t) name_len,
         };

@@ -15,14 +15,14 @@
 #include "libclient/libtempfile.h"
 #include "libclient/ownfd.h"
 #include "libclient/place.h"
+#include "libclient/wire.h"
 
 struct tempfile {
-        struct entry
-                entry;   /* outlives the handle when deletion failed: the daemon must hear of it */
-        pid_t pid;       /* who made it: nobody else deletes it */
-        int fd;          /* -1: tracked */
-        bool is_tracked; /* recognised by what it is, not by its name */
-        dev_t dev;       /* of what was tracked */
+        struct entry entry; /* first. Outlives the handle when deletion failed */
+        pid_t pid;          /* who made it: nobody else deletes it */
+        int fd;             /* -1: tracked */
+        bool is_tracked;    /* recognised by what it is, not by its name */
+        dev_t dev;          /* of what was tracked */
         ino_t ino;
         struct ownfd lock; /* tells systemd-tmpfiles that a tracked directory is in use */
         uint64_t timeout_usec;
@@ -40,7 +40,10 @@ struct recipe {
         size_t random_len; /* of a pattern: how many; 0: a name of the library's choosing */
         mode_t mode;
         uint8_t kind; /* enum wire_kind */
-        int pidfd;    /* of the owner; -1: this process */
+        struct wire_owner owner;
+        bool is_own; /* the owner is this process */
+        int pidfd;   /* that names the owner; -1: none, or none is needed */
+        uint32_t retain_sec;
         uint64_t timeout_usec;
         uint64_t deadline_usec;
 };

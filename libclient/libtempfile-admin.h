@@ -15,6 +15,8 @@
 
 #include <stdint.h>
 
+#include "libtempfile.h" /* the kinds */
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -34,27 +36,12 @@ int tempfile_admin_open(const char *socket, uint32_t timeout_msec, struct tempfi
 /** tempfile_admin_close() - NULL does nothing. Since: 0.1 */
 void tempfile_admin_close(struct tempfile_admin *a);
 
-enum tempfile_kind {
-        TEMPFILE_KIND_FILE = 1,
-        TEMPFILE_KIND_DIRECTORY = 2,
-        TEMPFILE_KIND_OTHER = 3, /* socket, FIFO, symbolic link, device node */
-};
-
 enum tempfile_state {
         TEMPFILE_STATE_LIVE = 1,
         TEMPFILE_STATE_REAPING = 2,
         TEMPFILE_STATE_RETAINED = 3, /* the owner is gone; kept for a set time */
         TEMPFILE_STATE_STUCK = 4,    /* deletion failed; will be retried */
         TEMPFILE_STATE_WAITING = 5,  /* its directory is not there now */
-};
-
-enum tempfile_owner_kind {
-        TEMPFILE_OWNER_PROCESS = 1,
-        TEMPFILE_OWNER_DESCRIPTOR = 2,
-        TEMPFILE_OWNER_TOKEN = 3,
-        TEMPFILE_OWNER_UNIT = 4,
-        TEMPFILE_OWNER_LEASE = 5,
-        TEMPFILE_OWNER_BOOT = 6,
 };
 
 /** One entry. The strings are borrowed for the length of the callback; none is NULL. */

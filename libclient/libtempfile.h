@@ -49,6 +49,24 @@ extern "C" {
 /** An entry that this process made or tracked. Opaque. */
 struct tempfile;
 
+/** What a thing is. */
+enum tempfile_kind {
+        TEMPFILE_KIND_FILE = 1,
+        TEMPFILE_KIND_DIRECTORY = 2,
+        TEMPFILE_KIND_OTHER = 3, /* socket, FIFO, symbolic link, device node */
+};
+
+/** Whose end means deletion. */
+enum tempfile_owner_kind {
+        TEMPFILE_OWNER_PROCESS =
+                1, /* ends when the process has exited; not with a thread or exec */
+        TEMPFILE_OWNER_DESCRIPTOR = 2, /* an open file description: the last copy is closed */
+        TEMPFILE_OWNER_TOKEN = 3,      /* the last copy of a token's descriptor is closed */
+        TEMPFILE_OWNER_UNIT = 4,       /* the systemd unit, or cgroup, has no process left */
+        TEMPFILE_OWNER_LEASE = 5,      /* a time has passed without being renewed */
+        TEMPFILE_OWNER_BOOT = 6,       /* the machine, or the container, restarts */
+};
+
 /**
  * struct tempfile_options - how a thing is made; start from TEMPFILE_OPTIONS_INIT
  * @size:         sizeof(struct tempfile_options); a larger one from a newer header is taken when
@@ -62,7 +80,15 @@ struct tempfile;
  * @mode:         permission bits, exactly, whatever the umask: 1..07777; 0: 0600 for files,
  *                0700 for directories
  * @timeout_msec: how long the call may wait for the daemon, in milliseconds; 0: 5000
- * @owner_pidfd:  with TEMPFILE_OWNER_PIDFD: the process whose end means deletion; borrowed
+ * @owner_pidfd:  with TEMPFILE_OWNER_PIDFD: the process that is the owner, or is in the unit that
+ *                is; borrowed
+ * @owner_kind:   0: a process; else TEMPFILE_OWNER_PROCESS, _TOKEN, _UNIT (of this process, unless
+ *                owner_pidfd says otherwise), _LEASE or _BOOT. All but this process itself:
+ *                acknowledged, one round trip a thing
+ * @lease_sec:    lease: seconds from now, 1..; else 0
+ * @token:        token: its number, from tempfile_token_new(); else 0
+ * @retain_sec:   how long it is left there, for debugging, when its owner ends without having
+ *                closed it; 0: not at all. Acknowledged
  *
  * Strings are borrowed for the length of the call. Together prefix and suffix may have 233 bytes.
  */
@@ -76,15 +102,18 @@ struct tempfile_options {
         uint32_t mode;
         uint32_t timeout_msec;
         int32_t owner_pidfd;
-        uint32_t reserved;
-        uint64_t reserved2[6];
+        uint32_t owner_kind;
+        uint64_t token;
+        uint32_t lease_sec;
+        uint32_t retain_sec;
+        uint64_t reserved[4];
 };
 
-/* Another process is the owner: acknowledged, one round trip. */
-#define TEMPFILE_OWNER_PIDFD (1U << 0)
+#define TEMPFILE_OWNER_PIDFD (1U << 0) /* owner_pidfd is meant */
 
 /* clang-format off */
-#define TEMPFILE_OPTIONS_INIT { sizeof(struct tempfile_options), 0, 0, 0, 0, 0, 0, 0, -1, 0, { 0 } }
+#define TEMPFILE_OPTIONS_INIT \
+        { sizeof(struct tempfile_options), 0, 0, 0, 0, 0, 0, 0, -1, 0, 0, 0, 0, { 0, 0, 0, 0 } }
 /* clang-format on */
 
 /**
@@ -110,7 +139,9 @@ struct tempfile_options {
  *   -EEXIST        pattern: every name that was tried is taken
  *   -ESTALE        pattern with fewer than ten X, where the file system gives no way to recognise
  *                  what was renamed; or the directory was replaced this moment
- *   -EPERM, -ESRCH owner_pidfd: may not be signalled by the caller; has ended
+ *   -EBADF         owner_pidfd is no pidfd
+ *   -EPERM, -ESRCH the owner: may not be signalled by the caller, or is another's token; has ended
+ *   -EOPNOTSUPP    unit: the process is in none of its own, or this system has no cgroup2
  *   -ENOMEM
  *
  * Since: 0.1
@@ -146,7 +177,7 @@ int tempfile_unnamed(const struct tempfile_options *options);
 /**
  * tempfile_track() - have a path that exists deleted when its owner ends
  * @path:    relative paths count from the current directory; the last component is not followed
- * @options: owner_pidfd and timeout_msec are used; NULL: the defaults
+ * @options: the owner, retain_sec and timeout_msec are used; NULL: the defaults
  * @ret:     receives the handle (its descriptor is -1)
  *
  * The thing is recognised by what it is now (inode and file handle): a replacement under the same
@@ -183,7 +214,8 @@ const char *tempfile_path(const struct tempfile *t);
  * Closes the descriptor, deletes the path (a directory with its contents) and tells the daemon.
  * After tempfile_persist() or tempfile_keep() there is nothing to delete. In a child that
  * inherited the handle by fork, and for an owner other than this process, nothing is deleted.
- * A file already gone is no error.
+ * What is shared is let go of: the daemon deletes it, soon, if nobody else has it. A file already
+ * gone is no error.
  *
  * Return: 0; else what the deletion failed with (as unlink(2), rmdir(2)): the path then stays
  * registered and is deleted when the owner ends.
@@ -234,6 +266,111 @@ int tempfile_persist(struct tempfile *t, const char *target, unsigned int flags)
  * Since: 0.1
  */
 int tempfile_keep(struct tempfile *t);
+
+/**
+ * tempfile_give() - let another process have it instead of this one
+ * @t:     stays valid, with its descriptor and path; tempfile_close() then only frees it
+ * @pidfd: that process (pidfd_open(2)), which the caller must be allowed to signal; borrowed
+ *
+ * From then on the path lives as long as the other process, and longer than this one. Stored
+ * durably before the call returns; dying in the middle leaves it one's or the other's. What this
+ * process made inside a directory that is given goes with the directory. A pidfd of this process
+ * changes nothing.
+ *
+ * Return: 0;
+ *   -EINVAL   t NULL; already persisted, kept or given; another owner's
+ *   -EPERM    the handle came from the parent by fork; the process may not be signalled
+ *   -EBADF    not a pidfd
+ *   -ESRCH    that process has ended; nothing has changed
+ *   -ESTALE   the thing is being deleted
+ *   -ECONNREFUSED, -ENOSPC, -EDQUOT, -ENOMEM  nothing has changed
+ *   -ETIMEDOUT  it is not known whose it is: tempfile_close() then leaves it to the daemon, which
+ *             deletes it when both have ended
+ *
+ * Since: 0.1
+ */
+int tempfile_give(struct tempfile *t, int pidfd);
+
+/**
+ * tempfile_share() - let another process have it too: deleted when the last owner is gone
+ * @t: stays valid; tempfile_close() ends this process's share only
+ *
+ * tempfile_persist() and tempfile_keep() are for all of them: then it is nobody's any more.
+ * Otherwise, and in what it returns, as tempfile_give(). Since: 0.1
+ */
+int tempfile_share(struct tempfile *t, int pidfd);
+
+/**
+ * tempfile_give_to(), tempfile_share_with() - the same for an owner of any kind
+ * @owner: flags, owner_kind, owner_pidfd, lease_sec, token and timeout_msec are used
+ *
+ * Return: as tempfile_give();
+ *   -EINVAL      also: owner NULL; members that do not belong to the kind
+ *   -EOPNOTSUPP  unit: the process is in none of its own, or this system has no cgroup2
+ *
+ * Since: 0.1
+ */
+int tempfile_give_to(struct tempfile *t, const struct tempfile_options *owner);
+int tempfile_share_with(struct tempfile *t, const struct tempfile_options *owner);
+
+/**
+ * tempfile_release() - free the handle and leave the path to its owners
+ * @t: freed, and its descriptor closed, unless the call fails
+ *
+ * A shared thing stays as long as the others. One that is this process's alone stays until the
+ * process ends; tempfile_find() gets a handle for it again. Does not wait.
+ *
+ * Return: 0; -EINVAL t NULL. Since: 0.1
+ */
+int tempfile_release(struct tempfile *t);
+
+/**
+ * tempfile_find() - a handle for what was released, or made without one
+ * @path: relative paths count from the current directory; the last component is not followed
+ * @ret:  receives the handle; its descriptor is -1
+ *
+ * Return: 0; -EINVAL a NULL, or no path of a thing; -ENOENT this process has no such thing, or
+ * its handle is in use; others as open(2) of the directory. Since: 0.1
+ */
+int tempfile_find(const char *path, struct tempfile **ret);
+
+/**
+ * tempfile_renew() - have its lease end that much later than now
+ * @t:   made, tracked or given with TEMPFILE_OWNER_LEASE
+ * @sec: 1.. seconds; also shortens
+ *
+ * The time runs while the machine is suspended; over a restart the rest of it counts.
+ *
+ * Return: 0; -EINVAL t NULL, sec 0, or its owner is no lease; -ENOENT it is gone; -ESTALE the
+ * lease has ended; -EPERM the handle came from the parent by fork; -ECONNREFUSED, -ETIMEDOUT,
+ * -ENOSPC. Since: 0.1
+ */
+int tempfile_renew(struct tempfile *t, uint32_t sec);
+
+/**
+ * tempfile_retain() - have it left there for a while when its owner ends without closing it
+ * @sec: seconds after the owner's end; 0: none any more
+ *
+ * For looking at what a crash has left. tempfile_close() deletes it as ever.
+ *
+ * Return: 0; -EINVAL t NULL, or persisted; -ENOENT, -ESTALE it is gone, or going; -EPERM the
+ * handle came from the parent by fork; -ECONNREFUSED, -ETIMEDOUT, -ENOSPC. Since: 0.1
+ */
+int tempfile_retain(struct tempfile *t, uint32_t sec);
+
+/**
+ * tempfile_token_new() - an owner for a family of processes
+ * @timeout_msec: how long to wait for the daemon; 0: 5000
+ * @ret_id:       receives the token's number, for tempfile_options.token of this user's processes
+ *
+ * The token ends when the last copy of the descriptor is closed. fork(2) copies it, and execve(2)
+ * keeps it when FD_CLOEXEC is cleared; a process that closes what it inherited drops out. close(2)
+ * ends this process's copy.
+ *
+ * Return: the descriptor, close-on-exec; -EINVAL ret_id NULL; -ECONNREFUSED, -ETIMEDOUT no daemon
+ * answers; -EMFILE, -ENOSPC, -ENOMEM. Since: 0.1
+ */
+int tempfile_token_new(uint32_t timeout_msec, uint64_t *ret_id);
 
 /**
  * tempfile_gettempdir() - the directory that temporaries are made in by default

@@ -18,6 +18,7 @@ noinst_LTLIBRARIES += %D%/libground.la
 noinst_LTLIBRARIES += %D%/libtempfile-core.la
 %C%_libtempfile_core_la_SOURCES = \
 	%D%/admin.c \
+	%D%/claim.c \
 	%D%/client.c \
 	%D%/client.h \
 	%D%/deadline.c \
@@ -43,7 +44,8 @@ noinst_LTLIBRARIES += %D%/libtempfile-core.la
 	%D%/target.h \
 	%D%/tempdir.c \
 	%D%/tempfile.c \
-	%D%/track.c
+	%D%/track.c \
+	%D%/unnamed.c
 %C%_libtempfile_core_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
 
 include_HEADERS += \

@@ -145,6 +145,7 @@ static int back_up(struct tempfile *t, struct place *p, const struct recipe *r, 
 
         if (!p->is_unreadable)
                 return 0;
+        own.owner = (struct wire_owner) { .kind = WIRE_OWNER_PROCESS };
         own.pidfd = -1;
         q = handle_register(t, p, WIRE_RESERVE, t->entry.name, &own);
         *ret_id = t->entry.id;
@@ -190,8 +191,8 @@ static int make_reserved(struct tempfile *t, struct place *p, int dirfd, const s
                 q = create(t, dirfd, name, r);
                 if (q == 0) {
                         handle_set_name(t, name);
-                        if (r->pidfd < 0)
-                                entry_hold(p, &t->entry);
+                        if (r->is_own)
+                                entry_hold(p, &t->entry, name);
                         else
                                 entry_settled(p, &t->entry);
                         return 0;
@@ -237,8 +238,10 @@ static int move_to_target(struct tempfile *t, struct place *p, int dirfd, const 
                 if (q < 0)
                         return q;
                 q = move(dirfd, t->entry.name, name, t->entry.kind);
-                if (q == 0)
+                if (q == 0) {
                         handle_set_name(t, name);
+                        entry_rename(p, &t->entry, name);
+                }
                 if (q != -EEXIST)
                         break;
         }
@@ -256,7 +259,7 @@ static int make_targeted(struct tempfile *t, struct place *p, int dirfd, const s
                 if (q < 0) {
                         destroy(t, dirfd, t->entry.name);
                         entry_gone(p, &t->entry);
-                } else if (r->pidfd >= 0) {
+                } else if (!r->is_own) {
                         entry_settled(p, &t->entry);
                 }
         }
@@ -271,7 +274,7 @@ static int make(struct tempfile *t, struct place *p, int dirfd, const struct rec
 {
         if (r->random_len != 0 && r->random_len < STRONG_RANDOM)
                 return make_targeted(t, p, dirfd, r);
-        if (r->random_len != 0 || r->pidfd >= 0 || p->is_unreadable)
+        if (r->random_len != 0 || !r->is_own || r->retain_sec != 0 || p->is_unreadable)
                 return make_reserved(t, p, dirfd, r);
         return make_tagged(t, p, dirfd, r, r->prefix, r->suffix, NULL);
 }

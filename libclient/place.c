@@ -347,6 +347,11 @@ static int find_or_introduce(struct session *s, struct place **fresh, uint64_t d
         return 0;
 }
 
+int place_session(struct session **ret)
+{
+        return session_get(&place_hooks, ret);
+}
+
 void place_pin(struct place *p)
 {
         p->pins++;
@@ -363,7 +368,7 @@ int place_get(const char *dir, uint64_t deadline_usec, struct place **ret)
 
         if (stat(dir, &st) < 0)
                 return -errno;
-        r = session_get(&place_hooks, &s);
+        r = place_session(&s);
         if (r < 0)
                 return r;
 

@@ -43,6 +43,9 @@ struct place {
         struct entry *entries;
 };
 
+/* The session of this process and its effective ids: session_get() with the places' hooks. */
+int place_session(struct session **ret);
+
 /*
  * The place for making things in @dir, pinned until place_put(). Waits for the daemon when the
  * directory is new to the session. Returns its descriptor, as place_dirfd() does; as open(2);

@@ -8,6 +8,7 @@
 
 #include "libclient/handle.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 
 #include "libclient/deadline.h"
@@ -17,6 +18,7 @@
 #include "libclient/wire.h"
 
 #define OPTIONS_SIZE_FIRST sizeof(struct tempfile_options) /* of release 0.1; never changes */
+#define OPTIONS_FLAGS TEMPFILE_OWNER_PIDFD
 #define MODE_MAX 07777U
 #define PATTERN_X_MIN 3U
 
@@ -41,14 +43,27 @@ static int copy_options(const struct tempfile_options *options, struct tempfile_
                 return -E2BIG;
 
         memcpy(ret, options, MIN(size, sizeof(*ret)));
-        if (ret->flags & ~TEMPFILE_OWNER_PIDFD)
+        if (ret->flags & ~OPTIONS_FLAGS)
                 return -EINVAL;
-        if (ret->mode > MODE_MAX || ret->reserved != 0 ||
-            !is_zero(ret->reserved2, sizeof(ret->reserved2)))
-                return -EINVAL;
-        if ((ret->flags & TEMPFILE_OWNER_PIDFD) && ret->owner_pidfd < 0)
+        if (ret->mode > MODE_MAX || !is_zero(ret->reserved, sizeof(ret->reserved)))
                 return -EINVAL;
         return 0;
+}
+
+/* Each kind with its members, and without the others'. */
+static int check_owner(const struct tempfile_options *o, uint32_t kind)
+{
+        const bool has_pidfd = o->flags & TEMPFILE_OWNER_PIDFD;
+
+        if (kind < TEMPFILE_OWNER_PROCESS || kind > TEMPFILE_OWNER_BOOT ||
+            kind == TEMPFILE_OWNER_DESCRIPTOR)
+                return -EINVAL;
+        if (has_pidfd &&
+            (o->owner_pidfd < 0 || (kind != TEMPFILE_OWNER_PROCESS && kind != TEMPFILE_OWNER_UNIT)))
+                return -EINVAL;
+        if ((kind == TEMPFILE_OWNER_LEASE) != (o->lease_sec != 0))
+                return -EINVAL;
+        return (kind == TEMPFILE_OWNER_TOKEN) == (o->token != 0) ? 0 : -EINVAL;
 }
 
 static int read_pattern(const char *pattern, struct recipe *r)
@@ -117,6 +132,28 @@ static bool is_self(int pidfd)
         return is_equal;
 }
 
+static int read_owner(const struct tempfile_options *o, struct recipe *r)
+{
+        const uint32_t kind = o->owner_kind != 0 ? o->owner_kind : TEMPFILE_OWNER_PROCESS;
+        int q;
+
+        q = check_owner(o, kind);
+        if (q < 0)
+                return q;
+        r->pidfd = o->flags & TEMPFILE_OWNER_PIDFD ? o->owner_pidfd : -1;
+        r->is_own = kind == TEMPFILE_OWNER_PROCESS && (r->pidfd < 0 || is_self(r->pidfd));
+        if (r->is_own)
+                r->pidfd = -1;
+        if (r->pidfd >= 0 && fcntl(r->pidfd, F_GETFD) < 0)
+                return -EBADF;
+        r->owner = (struct wire_owner) {
+                .kind = kind,
+                .lease_sec = o->lease_sec,
+                .token = o->token,
+        };
+        return 0;
+}
+
 int recipe_read(const struct tempfile_options *options, uint8_t kind, struct recipe *ret)
 {
         struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
@@ -129,14 +166,14 @@ int recipe_read(const struct tempfile_options *options, uint8_t kind, struct rec
                         return q;
         }
         q = read_name(&o, &r);
+        if (q == 0)
+                q = read_owner(&o, &r);
         if (q < 0)
                 return q;
 
         r.dir = o.dir;
         r.mode = o.mode != 0 ? o.mode : kind == WIRE_KIND_DIRECTORY ? 0700 : 0600;
-        r.pidfd = -1;
-        if ((o.flags & TEMPFILE_OWNER_PIDFD) && !is_self(o.owner_pidfd))
-                r.pidfd = o.owner_pidfd;
+        r.retain_sec = o.retain_sec;
         r.timeout_usec =
                 o.timeout_msec != 0 ? o.timeout_msec * USEC_PER_MSEC : SESSION_TIMEOUT_USEC;
         r.deadline_usec = deadline_in(r.timeout_usec);

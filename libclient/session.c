@@ -336,3 +336,17 @@ int session_request(struct session *s, void *packet, size_t len, int fd, uint64_
                 *ret_id = result.id;
         return result.result;
 }
+
+int session_request_fd(struct session *s, void *packet, size_t len, uint64_t deadline_usec,
+                       uint64_t *ret_id, int *ret_fd)
+{
+        _cleanup_(closep) int fd = -1;
+        int r;
+
+        s->client.ret_fd = &fd;
+        r = session_request(s, packet, len, -1, deadline_usec, ret_id);
+        s->client.ret_fd = NULL;
+        if (r >= 0)
+                *ret_fd = TAKE_FD(fd);
+        return r;
+}

@@ -93,4 +93,8 @@ void session_settled(struct session *s, uint64_t id);
 int session_request(struct session *s, void *packet, size_t len, int fd, uint64_t deadline_usec,
                     uint64_t *ret_id);
 
+/* The same for an answer that brings a descriptor; *ret_fd is -1 when there was no room for it. */
+int session_request_fd(struct session *s, void *packet, size_t len, uint64_t deadline_usec,
+                       uint64_t *ret_id, int *ret_fd);
+
 #endif

@@ -19,6 +19,7 @@
 #include "libclient/dial.h"
 #include "libclient/handle.h"
 #include "libclient/remover.h"
+#include "libclient/target.h"
 #include "libclient/util.h"
 #include "libclient/wire.h"
 
@@ -43,66 +44,6 @@ _public_ int tempfile_named(const struct tempfile_options *options, struct tempf
 _public_ int tempfile_directory(const struct tempfile_options *options, struct tempfile **ret)
 {
         return make(options, WIRE_KIND_DIRECTORY, ret);
-}
-
-/* ---- without a name --------------------------------------------------------------------------- */
-
-static int open_unnamed(const char *dir, mode_t mode)
-{
-        _cleanup_(closep) int fd = -1;
-        struct stat st;
-
-        fd = ownfd_above_stdio(open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, mode & 0600));
-        if (fd < 0 || fstat(fd, &st) < 0)
-                return -errno;
-        if ((st.st_mode & 07777) != mode && fchmod(fd, mode) < 0)
-                return -errno;
-        return TAKE_FD(fd);
-}
-
-/* How it is called for that moment is nobody's business. */
-static int make_and_unlink(const struct recipe *recipe)
-{
-        struct recipe nameless = *recipe;
-        struct tempfile *t;
-        int r, fd;
-
-        nameless.prefix = nameless.suffix = "";
-        nameless.prefix_len = nameless.suffix_len = nameless.random_len = 0;
-        r = recipe_make(&nameless, &t);
-        if (r < 0)
-                return r;
-        fd = TAKE_FD(t->fd);
-        r = tempfile_close(t);
-        if (r < 0) {
-                (void) close_fd(fd);
-                return r;
-        }
-        return fd;
-}
-
-_public_ int tempfile_unnamed(const struct tempfile_options *options)
-{
-        _cleanup_(freep) char *found = NULL;
-        struct recipe recipe;
-        int r;
-
-        r = recipe_read(options, WIRE_KIND_FILE, &recipe);
-        if (r < 0)
-                return r;
-        if (recipe.pidfd >= 0)
-                return -EINVAL;
-        if (!recipe.dir) {
-                r = tempfile_gettempdir(&found);
-                if (r < 0)
-                        return r;
-                recipe.dir = found;
-        }
-
-        r = open_unnamed(recipe.dir, recipe.mode);
-        if (r == -EOPNOTSUPP || r == -EISDIR || r == -EINVAL)
-                r = make_and_unlink(&recipe);
-        return r;
 }
 
 /* ---- what it is ------------------------------------------------------------------------------- */
@@ -144,6 +85,18 @@ static int delete (struct tempfile *t, int dirfd)
         return 0;
 }
 
+static int delete_from(struct tempfile *t, struct place *p)
+{
+        int r;
+
+        r = place_dirfd(p);
+        if (r >= 0)
+                r = delete (t, r);
+        if (r == 0)
+                entry_gone(p, &t->entry);
+        return r;
+}
+
 /* *ret_is_held: it is still there, and its entry must stay. */
 static int end(struct tempfile *t, bool *ret_is_held)
 {
@@ -155,12 +108,16 @@ static int end(struct tempfile *t, bool *ret_is_held)
         if (!p)
                 return 0;
 
-        r = place_dirfd(p);
-        if (r >= 0)
-                r = delete (t, r);
-        if (r == 0)
-                entry_gone(p, &t->entry);
-        *ret_is_held = r < 0;
+        if (t->entry.is_unsure) {
+                *ret_is_held = true; /* perhaps another's: left to the daemon */
+                r = 0;
+        } else if (t->entry.is_shared) {
+                entry_settled(p, &t->entry);
+                r = 0;
+        } else {
+                r = delete_from(t, p);
+                *ret_is_held = r < 0;
+        }
         place_put(p);
         return r;
 }
@@ -182,6 +139,51 @@ _public_ int tempfile_close(struct tempfile *t)
         }
         handle_free(t);
         return r;
+}
+
+/* ---- letting go of the handle ----------------------------------------------------------------- */
+
+_public_ int tempfile_release(struct tempfile *t)
+{
+        struct place *p;
+
+        if (!t)
+                return -EINVAL;
+        t->fd = close_fd(t->fd);
+        p = t->pid == getpid() ? entry_place(&t->entry) : NULL;
+        if (!p) {
+                handle_free(t);
+                return 0;
+        }
+        if (t->entry.is_shared) {
+                entry_settled(p, &t->entry);
+                handle_free(t);
+        } else {
+                entry_loosen(p, &t->entry);
+        }
+        place_put(p);
+        return 0;
+}
+
+_public_ int tempfile_find(const char *path, struct tempfile **ret)
+{
+        _cleanup_(target_done) struct target g = { .dir = OWNFD_NONE };
+        struct session *s;
+        struct entry *e;
+        int r;
+
+        if (!path || !ret)
+                return -EINVAL;
+        r = target_read(path, &g);
+        if (r == 0)
+                r = place_session(&s);
+        if (r < 0)
+                return r;
+        e = entry_find_loose(s, g.dir_path, g.name);
+        if (!e)
+                return -ENOENT;
+        *ret = (struct tempfile *) e; /* its first member */
+        return 0;
 }
 
 /* ---- keeping ---------------------------------------------------------------------------------- */

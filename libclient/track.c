@@ -86,8 +86,8 @@ static int track_in(struct place *p, const struct target *g, const struct object
         if (q < 0)
                 return q;
 
-        if (r->pidfd < 0) {
-                entry_hold(p, &t->entry);
+        if (r->is_own) {
+                entry_hold(p, &t->entry, g->name);
                 if (o->kind == WIRE_KIND_DIRECTORY)
                         lock_directory(t, g);
         }

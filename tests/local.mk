@@ -40,6 +40,7 @@ check_LTLIBRARIES = %D%/libtestutil.la
 if HAVE_CHECK
 check_programs = \
 	%D%/test-ancestor \
+	%D%/test-claims \
 	%D%/test-client \
 	%D%/test-deaths \
 	%D%/test-inside \
@@ -62,6 +63,10 @@ check_ldadd = \
 %C%_test_ancestor_SOURCES = %D%/test-ancestor.c
 %C%_test_ancestor_CPPFLAGS = $(check_cppflags)
 %C%_test_ancestor_LDADD = tools/libtempfilectl.la $(check_ldadd)
+
+%C%_test_claims_SOURCES = %D%/test-claims.c
+%C%_test_claims_CPPFLAGS = $(check_cppflags)
+%C%_test_claims_LDADD = $(check_ldadd)
 
 %C%_test_client_SOURCES = %D%/test-client.c
 %C%_test_client_CPPFLAGS = $(check_cppflags)

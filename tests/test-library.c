@@ -161,9 +161,9 @@ START_TEST(wrong_options_are_refused)
         options.flags = TEMPFILE_OWNER_PIDFD; /* and no pidfd */
         ck_assert_int_eq(tempfile_named(&options, &t), -EINVAL);
         options.flags = 0;
-        options.reserved2[5] = 1;
+        options.reserved[3] = 1;
         ck_assert_int_eq(tempfile_named(&options, &t), -EINVAL);
-        options.reserved2[5] = 0;
+        options.reserved[3] = 0;
         options.size = 8;
         ck_assert_int_eq(tempfile_named(&options, &t), -EINVAL);
 
