@@ -165,22 +165,29 @@ static bool same_file_system(const struct identity *a, const struct identity *b)
         return a->fs_type == b->fs_type && a->fs_id == b->fs_id;
 }
 
+/* For want of handles. Those say more where there are any: overlayfs over two file systems gives a
+ * directory another inode number whenever it has forgotten it, and the same handle. */
+static bool is_same_inode(const struct identity *a, const struct identity *b)
+{
+        return a->ino == b->ino && a->btime_nsec == b->btime_nsec;
+}
+
 enum identity_match identity_compare_directory(const struct identity *a, const struct identity *b)
 {
-        if (!same_file_system(a, b) || a->ino != b->ino || a->mode != b->mode)
+        if (!same_file_system(a, b) || a->mode != b->mode)
                 return IDENTITY_OTHER;
         if (a->handle_len > 0 && b->handle_len > 0)
                 return handles_equal(a, b) ? IDENTITY_SAME : IDENTITY_OTHER;
-        return a->btime_nsec == b->btime_nsec ? IDENTITY_SAME : IDENTITY_OTHER;
+        return is_same_inode(a, b) ? IDENTITY_SAME : IDENTITY_OTHER;
 }
 
 enum identity_match identity_compare_object(const struct identity *a, const struct identity *b)
 {
-        if (!same_file_system(a, b) || a->ino != b->ino || a->mode != b->mode)
+        if (!same_file_system(a, b) || a->mode != b->mode)
                 return IDENTITY_OTHER;
         if (a->handle_len > 0 && b->handle_len > 0)
                 return handles_equal(a, b) ? IDENTITY_SAME : IDENTITY_OTHER;
-        return a->btime_nsec == b->btime_nsec ? IDENTITY_UNKNOWN : IDENTITY_OTHER;
+        return is_same_inode(a, b) ? IDENTITY_UNKNOWN : IDENTITY_OTHER;
 }
 
 bool identity_outlives_power(const struct identity *i)
