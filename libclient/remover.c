@@ -45,7 +45,6 @@
 #define WINDOW 16U             /* descriptors of one walk */
 #define ROUNDS_MAX 8U          /* of one directory */
 #define ROUNDS_MAX_TOTAL 1024U /* further ones, of all directories together */
-#define LEFT_UNKNOWN (SIZE_MAX / 2)
 
 struct name {
         uint64_t inode;
@@ -83,6 +82,7 @@ struct walk {
         size_t n_missing; /* names in a row */
         unsigned int n_rounds;
         int64_t n_removed;
+        bool is_changed; /* what was to be removed is no directory any more */
         atomic_bool is_over;
 };
 
@@ -183,8 +183,8 @@ static void path_format(char *path, size_t size, const struct level *level, cons
         path[at] = '\0';
         at = path_prepend(path, at, name);
         for (; level->parent; level = level->parent) {
-                if (at < strlen(level->name) + strlen("/...")) {
-                        at = path_prepend(path, at, "...");
+                if (at < strlen(level->name) + strlen("/.../")) {
+                        at = path_prepend(path, at, ".../");
                         break;
                 }
                 at = path_prepend(path, at, "/");
@@ -256,40 +256,30 @@ static bool walk_spare(struct walk *w)
         return true;
 }
 
-static void helper_stop(struct removal *removal)
+/* Returns whether there was one. */
+static bool helper_stop(struct removal *removal)
 {
         removal->is_alone = true;
         if (!removal->has_thread)
-                return;
+                return false;
         removal->helper.is_over = true;
         (void) pthread_join(removal->thread, NULL);
         removal->has_thread = false;
+        return true;
 }
 
 /* Out of descriptors: shuts a level; else the main walk does without the helper. */
 static bool walk_economize(struct walk *w)
 {
-        struct removal *removal = w->removal;
-
         if (walk_spare(w))
                 return true;
         if (!walk_is_main(w))
                 w->is_over = true;
-        else if (removal->has_thread) {
-                helper_stop(removal);
-                return true;
-        }
-        return false;
+        return walk_is_main(w) && helper_stop(w->removal);
 }
 
-/* What ".." leads to may be outside by now: it is not changed before it is compared. */
-static int walk_permit(const struct walk *w, const struct level *level, const char *name)
-{
-        level_permit(level);
-        return streq(name, "..") ? 0 : beneath_permit_at(level->fd, name, &w->removal->origin);
-}
-
-/* Opens a directory to be read, whatever it takes. */
+/* Opens a directory to be read, whatever it takes. Only what ".." leads to is never changed: it may
+ * lie outside by now. */
 static int walk_open(struct walk *w, const struct level *level, const char *name,
                      struct beneath_id *ret)
 {
@@ -300,7 +290,8 @@ static int walk_open(struct walk *w, const struct level *level, const char *name
         for (;;) {
                 r = beneath_open(level->fd, name, O_RDONLY | O_NONBLOCK, origin, ret);
                 if (r == -EACCES && !is_permitted) {
-                        r = walk_permit(w, level, name);
+                        level_permit(level);
+                        r = streq(name, "..") ? 0 : beneath_permit_at(level->fd, name, origin);
                         is_permitted = r >= 0;
                         if (is_permitted)
                                 continue;
@@ -343,27 +334,30 @@ static void walk_pop(struct walk *w)
         free(level);
 }
 
-/* Goes into a directory. Returns -ENOTDIR when it is none any more. */
-static int walk_enter(struct walk *w, struct level *parent, char *taken)
+/* A name was of another type than before. The next round sees it, and at the top the caller. */
+static void walk_notice_change(struct walk *w, const struct level *parent)
+{
+        if (!parent->parent)
+                w->is_changed = true;
+}
+
+static void walk_enter(struct walk *w, struct level *parent, char *taken)
 {
         _cleanup_(freep) char *name = taken;
         int r;
 
         r = walk_push(w, parent, name);
         w->n_missing = r == -ENOENT ? w->n_missing + 1 : 0;
-        if (r == 0) {
+        if (r == 0)
                 TAKE_PTR(name);
-                return 0;
-        }
-        if (r == -ENOENT || w->is_over) /* the latter: a helper without descriptors */
-                return 0;
-        if (r == -ENOTDIR)
-                return r;
+        else if (r == -ENOTDIR)
+                walk_notice_change(w, parent);
+        else if (r == -ENOENT || w->is_over) /* the latter: a helper without descriptors */
+                return;
         /* An empty directory of somebody else may be removed unseen. */
-        if (r == -EXDEV || level_is_kept(w, parent) ||
-            remove_name(w, parent, name, AT_REMOVEDIR) < 0)
+        else if (r == -EXDEV || level_is_kept(w, parent) ||
+                 remove_name(w, parent, name, AT_REMOVEDIR) < 0)
                 walk_fail(w, parent, name, r);
-        return 0;
 }
 
 static void walk_remove_file(struct walk *w, struct level *level, char *taken)
@@ -372,7 +366,9 @@ static void walk_remove_file(struct walk *w, struct level *level, char *taken)
         int r;
 
         r = remove_name(w, level, name, 0);
-        if (r < 0 && r != -EISDIR) /* a directory by now: the next round sees it */
+        if (r == -EISDIR)
+                walk_notice_change(w, level);
+        else if (r < 0)
                 walk_fail(w, level, name, r);
 }
 
@@ -421,8 +417,8 @@ static void level_read(struct walk *w, struct level *level)
         } while (r > 0 && size == READ_SIZE && n < BATCH_NAMES);
 
         level->is_read = r <= 0;
-        if (r < 0 && r != -ENOENT) { /* ENOENT: it has been removed */
-                level->n_left = LEFT_UNKNOWN;
+        if (r < 0 && r != -ENOENT) {          /* ENOENT: it has been removed */
+                level->n_left = SIZE_MAX / 2; /* nobody knows: no further round */
                 walk_report(w, level->parent, level->name, r);
         }
         list_sort(&level->dirs);
@@ -479,8 +475,8 @@ static int level_reach_parent(struct walk *w, const struct level *level)
                 return fd;
         if (!beneath_is_same(&id, &parent->id))
                 return -ESTALE;
-        if (lseek(fd, parent->position, SEEK_SET) < 0)
-                return -errno;
+        if (lseek(fd, parent->position, SEEK_SET) < 0) /* removed; else a round finds the rest */
+                parent->is_read = true;
         parent->fd = TAKE_FD(fd);
         w->n_open++;
         return 0;
@@ -513,6 +509,8 @@ static void level_leave(struct walk *w, struct level *level)
                 return;
         if (r == -ENOTEMPTY && level->n_left > 0)
                 level->parent->n_left++; /* not a failure of its own */
+        else if (r == -ENOTDIR)
+                walk_notice_change(w, level->parent);
         else if (r < 0)
                 walk_fail(w, level->parent, level->name, r);
         walk_pop(w);
@@ -536,6 +534,7 @@ static void walk_done(struct walk *w)
                 walk_pop(w);
         list_clear(&w->files);
         free(w->buffer);
+        w->is_over = true;
 }
 
 /* Where the two walks have met, the rest of the lists is gone too, or soon will be. */
@@ -559,7 +558,7 @@ static void walk_step(struct walk *w)
                 walk_remove_file(w, level, name);
         else if ((name = list_take(&level->dirs, w))) {
                 w->n_pending--;
-                (void) walk_enter(w, level, name); /* none any more: the next round sees it */
+                walk_enter(w, level, name);
         } else if (!level->is_read)
                 level_read(w, level);
         else
@@ -573,10 +572,10 @@ static int walk_run(struct walk *w)
         r = list_add(&w->base.dirs, w->removal->name, 0);
         if (r < 0)
                 return r;
-        r = walk_enter(w, &w->base, list_take(&w->base.dirs, w));
+        walk_enter(w, &w->base, list_take(&w->base.dirs, w));
         while (w->top != &w->base && !w->is_over)
                 walk_step(w);
-        return r;
+        return w->is_changed ? -ENOTDIR : 0;
 }
 
 static void *helper_main(void *userdata)
@@ -589,38 +588,31 @@ static void *helper_main(void *userdata)
                 r = options->thread_start(options->userdata);
         if (r >= 0)
                 (void) walk_run(&removal->helper);
-        removal->helper.is_over = true;
+        walk_done(&removal->helper);
         return NULL;
 }
 
-/* The program's signals are none of the helper's business. */
-static int helper_create(struct removal *removal)
+/* One attempt. The program's signals are none of the helper's business. */
+static void helper_start(struct removal *removal)
 {
         sigset_t all, saved;
         pthread_attr_t attr;
         int r;
 
-        r = pthread_attr_init(&attr);
-        if (r != 0)
-                return -r;
-        (void) pthread_attr_setstacksize(&attr, HELPER_STACK);
-        (void) sigfillset(&all);
-        (void) pthread_sigmask(SIG_SETMASK, &all, &saved);
-        r = pthread_create(&removal->thread, &attr, helper_main, removal);
-        (void) pthread_sigmask(SIG_SETMASK, &saved, NULL);
-        (void) pthread_attr_destroy(&attr);
-        return -r;
-}
-
-static void helper_start(struct removal *removal)
-{
-        struct walk *w = &removal->helper;
-
-        removal->is_alone = true; /* one attempt */
-        if (walk_init(w, removal, removal->main.base.fd) >= 0)
-                removal->has_thread = helper_create(removal) >= 0;
-        if (!removal->has_thread)
-                w->is_over = true;
+        removal->is_alone = true;
+        r = walk_init(&removal->helper, removal, removal->main.base.fd);
+        if (r >= 0) {
+                (void) pthread_attr_init(&attr); /* neither fails with the C library of GNU */
+                (void) pthread_attr_setstacksize(&attr, HELPER_STACK);
+                (void) sigfillset(&all);
+                (void) pthread_sigmask(SIG_SETMASK, &all, &saved);
+                r = -pthread_create(&removal->thread, &attr, helper_main, removal);
+                (void) pthread_sigmask(SIG_SETMASK, &saved, NULL);
+                (void) pthread_attr_destroy(&attr);
+        }
+        removal->has_thread = r >= 0;
+        if (r < 0)
+                walk_done(&removal->helper);
 }
 
 static bool is_single_processor(void)
@@ -640,8 +632,6 @@ static int64_t remove_tree(int dirfd, const char *name, unsigned int flags,
                 .options = options,
                 .failure = failure,
                 .is_alone = flags & REMOVER_SERIAL || is_single_processor(),
-                .main.top = &removal.main.base,
-                .helper.top = &removal.helper.base,
                 .helper.is_over = true, /* it has not begun */
         };
         int r;
@@ -652,13 +642,11 @@ static int64_t remove_tree(int dirfd, const char *name, unsigned int flags,
         r = walk_init(&removal.main, &removal, dirfd);
         if (r >= 0)
                 r = walk_run(&removal.main);
-        helper_stop(&removal);
-        walk_done(&removal.helper);
+        (void) helper_stop(&removal);
         walk_done(&removal.main);
-        if (r < 0)
-                return r;
-        return failure->error < 0 ? failure->error
-                                  : removal.main.n_removed + removal.helper.n_removed;
+        if (failure->error < 0)
+                return failure->error;
+        return r < 0 ? r : removal.main.n_removed + removal.helper.n_removed;
 }
 
 static int64_t remove_single(int dirfd, const char *name, int flags)

@@ -46,6 +46,9 @@ check_programs = \
 	%D%/test-inside \
 	%D%/test-library \
 	%D%/test-name \
+	%D%/test-pseudo \
+	%D%/test-remover \
+	%D%/test-remover-traps \
 	%D%/test-table \
 	%D%/test-text \
 	%D%/test-wire-lists \
@@ -87,6 +90,22 @@ check_ldadd = \
 %C%_test_name_SOURCES = %D%/test-name.c
 %C%_test_name_CPPFLAGS = $(check_cppflags)
 %C%_test_name_LDADD = $(check_ldadd)
+
+remover_fixture = \
+	%D%/remover-fixture.c \
+	%D%/remover-fixture.h
+
+%C%_test_remover_SOURCES = %D%/test-remover.c $(remover_fixture)
+%C%_test_remover_CPPFLAGS = $(check_cppflags)
+%C%_test_remover_LDADD = $(check_ldadd)
+
+%C%_test_remover_traps_SOURCES = %D%/test-remover-traps.c $(remover_fixture)
+%C%_test_remover_traps_CPPFLAGS = $(check_cppflags)
+%C%_test_remover_traps_LDADD = $(check_ldadd)
+
+%C%_test_pseudo_SOURCES = %D%/test-pseudo.c
+%C%_test_pseudo_CPPFLAGS = $(check_cppflags)
+%C%_test_pseudo_LDADD = $(check_ldadd)
 
 %C%_test_table_SOURCES = %D%/test-table.c
 %C%_test_table_CPPFLAGS = $(check_cppflags)
