@@ -42,7 +42,7 @@ run_make() {
 installed() {
     local paths
 
-    mapfile -t paths < <(find "$root" -name "$1")
+    mapfile -t paths < <(find "$root" -not -type d -name "$1")
     ((${#paths[@]} == 1)) && printf '%s\n' "${paths[0]}"
 }
 
