@@ -207,7 +207,14 @@ check_PROGRAMS += %D%/crashpoint
 %C%_crashpoint_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
 %C%_crashpoint_LDADD = %D%/libtestutil.la libclient/libtempfile-core.la libclient/libground.la $(SQLITE_LIBS)
 
+# What runs as a service in test-boot.sh. Not a libtool script: it is copied elsewhere.
+check_PROGRAMS += %D%/boot-client
+%C%_boot_client_SOURCES = %D%/boot-client.c
+%C%_boot_client_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS)
+%C%_boot_client_LDADD = libclient/libtempfile-core.la libclient/libground.la $(SYSTEMD_LIBS)
+
 dist_check_SCRIPTS = \
+	%D%/test-boot.sh \
 	%D%/test-ctl.sh \
 	%D%/test-examples.sh \
 	%D%/test-install.sh \
@@ -215,6 +222,7 @@ dist_check_SCRIPTS = \
 TESTS += $(dist_check_SCRIPTS)
 
 EXTRA_DIST += \
+	%D%/boot-inside.sh \
 	%D%/corpus \
 	%D%/demo.sh \
 	%D%/examples \
