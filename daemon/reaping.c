@@ -172,6 +172,17 @@ static int record_item(struct registry *g, const struct reap_item *i)
         }
 }
 
+/* Whose it was, as far as that is in memory. */
+static void add_owner(const struct batch *b, struct log_fields *f)
+{
+        const struct owner *o = registry_owner(b->registry, b->owner);
+
+        if (!o)
+                return;
+        f->owner_pid = o->pid;
+        f->unit = o->unit ? o->unit : o->process ? o->process->unit : NULL;
+}
+
 static void log_item(const struct batch *b, const struct reap_item *i)
 {
         _cleanup_(freep) char *path = NULL;
@@ -185,6 +196,7 @@ static void log_item(const struct batch *b, const struct reap_item *i)
         if (asprintf(&path, "%s/%s", b->directory->path, i->target ? i->target : i->name) < 0)
                 return;
         f.path = path;
+        add_owner(b, &f);
         if (i->outcome == REAP_OTHER) {
                 f.message_id = LOG_ID_REPLACED;
                 log_write(LOG_NOTICE, &f, "'%s' is not what was registered any more: left alone",

@@ -303,7 +303,8 @@ stuck_is_explained() {
     chown root "$work/stuck"
     kill_service stuck.service && wait_until said "$id" "TEMPFILED_PATH=$path" || return 1
     fields=$(journalctl -b -o export MESSAGE_ID="$id" "TEMPFILED_PATH=$path")
-    for name in MESSAGE PRIORITY TEMPFILED_ENTRY TEMPFILED_UID=60012 ERRNO=13; do
+    for name in MESSAGE PRIORITY TEMPFILED_ENTRY TEMPFILED_UID=60012 ERRNO=13 TEMPFILED_OWNER_PID \
+        TEMPFILED_UNIT=stuck.service; do
         grep -q "^$name" <<<"$fields" || { echo "no $name in:"; echo "$fields"; return 1; }
     done
     journalctl -b -x -t tempfiled --no-pager | grep -q 'tempfilectl reap --all' ||
