@@ -36,17 +36,23 @@ void batch_set_lane(struct job *j, const struct directory *d, const struct known
 /* What the worker has opened is kept for the next. */
 void batch_leave_place(struct registry *g, struct directory *d, struct reap_place *p)
 {
-        struct owner *o;
-
         if (p->opened_fd >= 0 && d->fd < 0)
                 d->fd = TAKE_FD(p->opened_fd);
         pool_close(g->pool, p->cred->uid, TAKE_FD(p->opened_fd));
-        d->n_jobs--;
-        while (d->n_jobs < JOBS_PER_DIRECTORY && (o = TAILQ_FIRST(&d->hungry))) {
+        batch_leave_directory(g, d);
+}
+
+/* A job of any kind is back. Its count holds the directory until the waiting have had their turn. */
+void batch_leave_directory(struct registry *g, struct directory *d)
+{
+        struct owner *o;
+
+        while (d->n_jobs <= JOBS_PER_DIRECTORY && (o = TAILQ_FIRST(&d->hungry))) {
                 TAILQ_REMOVE(&d->hungry, o, dying);
                 o->is_hungry = false;
                 reaping_step(g, o);
         }
+        d->n_jobs--;
         registry_leave_directory(g, d, 0);
 }
 

@@ -116,7 +116,7 @@ static void send_packet_with(struct conn *c, const void *data, size_t len, int f
         else if (n == -EAGAIN)
                 queue_packet(c, data, len);
         else if (n < 0)
-                close_conn(c, false); /* it has gone */
+                server_ready(c->server, c); /* it has gone: what it sent before is to be read */
 }
 
 static void send_packet(struct conn *c, const void *data, size_t len)
@@ -137,7 +137,7 @@ static void send_queued(struct conn *c)
                 c->n_out--;
                 free(p);
                 if (n < 0)
-                        close_conn(c, false);
+                        server_ready(c->server, c);
         }
         watch(c);
 }
@@ -214,9 +214,8 @@ static void on_hello(struct conn *c, struct incoming *in)
         /* Who echoes the nonce was alive after its pidfd was opened: the pid was its own. */
         if (m.nonce != c->nonce)
                 return fault(c, "did not return the nonce");
-        if (pidfd_is_dead(c->peer.pidfd))
-                return close_conn(c, false);
-        if (!c->is_greeted)
+        /* One that has died since is not met as an owner, but what it says of its tags is heard. */
+        if (!c->is_greeted && !pidfd_is_dead(c->peer.pidfd))
                 registry_meet(server_registry(c->server), &c->peer);
         c->is_greeted = true;
 }
@@ -498,6 +497,9 @@ static int receive_one(struct conn *c, struct incoming *in)
         do
                 n = recvmsg(c->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
         while (n < 0 && errno == EINTR);
+        /* Said once when the peer has died with answers unread; what it sent is still there. */
+        if (n < 0 && errno == ECONNRESET)
+                return receive_one(c, in);
         if (n < 0 && errno == EAGAIN)
                 return 0;
         if (n <= 0) {

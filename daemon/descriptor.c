@@ -31,6 +31,7 @@ struct probing {
         uint64_t owner;              /* 0: to be made from the claim */
         struct request *request;
         struct wire_claim claim;
+        uint64_t n_closings; /* when it began to watch */
 };
 
 static int on_inotify(sd_event_source *s, int fd, uint32_t revents, void *userdata);
@@ -134,6 +135,7 @@ static int on_inotify(sd_event_source *s, int fd, uint32_t revents, void *userda
                         continue; /* of something in a directory, not of the directory */
                 e.wd = event.mask & IN_Q_OVERFLOW ? -1 : event.wd;
                 twalk_r(e.registry->owners_by_id, probe_if_meant, &e);
+                e.registry->n_closings++;
         }
         return 0;
 }
@@ -149,6 +151,7 @@ static int submit(struct registry *g, struct probing *p, struct directory *d,
         if (r < 0)
                 return r;
         p->directory = d;
+        p->n_closings = g->n_closings;
         p->job.begins = true;
         p->job.fd = -1;
         p->job.inotify_fd = g->inotify_fd;
@@ -201,6 +204,15 @@ static void watch_owner(struct owner *o, const struct probing *p)
         o->fd = p->job.fd;
         o->wd = p->job.wd;
         o->device = p->job.job.device;
+        o->cgroup = p->job.ino;
+}
+
+/* What was closed between the worker's look and now was nobody's to the loop: the
+ * owner was not known by its watch yet. */
+static void look_again(struct registry *g, struct owner *o, const struct probing *p)
+{
+        if (p->n_closings != g->n_closings)
+                probe(g, o);
 }
 
 static int take_claim(struct registry *g, struct probing *p)
@@ -217,12 +229,14 @@ static int take_claim(struct registry *g, struct probing *p)
         if (!o)
                 return -ENOMEM;
         o->kind = WIRE_OWNER_DESCRIPTOR;
+        watch_owner(o, p);
+        p->job.fd = -1;
         error = registry_add_other_owner(g, o, r->peer);
         if (error < 0)
                 return error;
-        watch_owner(o, p);
-        p->job.fd = -1;
-        return claim_apply(g, r->peer, &p->claim, o, r);
+        error = claim_apply(g, r->peer, &p->claim, o, r);
+        look_again(g, o, p);
+        return error;
 }
 
 /* After a start: what the owner holds is found by its entry. */
@@ -242,6 +256,8 @@ static void take_restored(struct registry *g, struct probing *p)
         else if (p->job.error < 0)
                 log_warning("Cannot tell whether a descriptor owner lives: %s",
                             strerror(-p->job.error));
+        else
+                look_again(g, o, p);
 }
 
 static void take_look(struct registry *g, struct probing *p)
@@ -296,6 +312,7 @@ static int restore_one(const struct store_entry *e, void *userdata)
         if (!p)
                 return -ENOMEM;
         p->owner = o->id;
+        p->job.ino = o->cgroup;
         p->job.client_fd = -1;
         p->job.name = strdup(e->target ? e->target : e->name);
         o->is_probing = true;
@@ -311,9 +328,14 @@ static void restore(const void *node, VISIT visit, void *userdata)
         struct owner *o = *(struct owner *const *) node;
         struct registry *g = userdata;
 
-        if ((visit == leaf || visit == postorder) && o->kind == WIRE_OWNER_DESCRIPTOR &&
-            o->state == OWNER_LIVING)
-                (void) store_live_of_owner(g->store, o->id, 0, 1, restore_one, o);
+        if ((visit != leaf && visit != postorder) || o->kind != WIRE_OWNER_DESCRIPTOR ||
+            o->state != OWNER_LIVING)
+                return;
+        (void) store_live_of_owner(g->store, o->id, 0, 1, restore_one, o);
+        if (!o->is_probing)
+                (void) store_claimed_by(g->store, o->id, restore_one, o);
+        if (!o->is_probing) /* it holds nothing any more */
+                registry_owner_ended(o);
 }
 
 void descriptor_restore_all(struct registry *g)

@@ -99,6 +99,7 @@ static int load_owner(const struct store_owner *row, void *userdata)
         o->start = row->start;
         o->uid = row->uid;
         o->stored_in = g->attempt;
+        o->cgroup = row->cgroup;
         g->next_owner = MAX(g->next_owner, row->id + 1);
         (void) snprintf(o->command, sizeof(o->command), "%s", row->command);
         switch (row->is_dead ? OWNER_DEAD : find_owner(g, o, row, &pidfd)) {

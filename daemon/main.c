@@ -133,10 +133,19 @@ static int default_paths(struct arguments *a)
         return r < 0 ? -ENOMEM : 0;
 }
 
+/* One that is made gets just that mode, whatever the umask. */
+static int make_directory(const char *path, mode_t mode)
+{
+        if (mkdir(path, mode) < 0)
+                return errno == EEXIST ? 0 : -errno;
+        return chmod(path, mode) < 0 ? -errno : 0;
+}
+
 /* Makes the directory, and those above it that are missing. */
 static int make_directories(const char *path, mode_t mode)
 {
         _cleanup_(freep) char *copy = strdup(path);
+        int r;
 
         if (!copy)
                 return -ENOMEM;
@@ -144,13 +153,12 @@ static int make_directories(const char *path, mode_t mode)
                 if (*at != '/')
                         continue;
                 *at = 0;
-                if (mkdir(copy, 0755) < 0 && errno != EEXIST)
-                        return -errno;
+                r = make_directory(copy, 0755);
+                if (r < 0)
+                        return r;
                 *at = '/';
         }
-        if (mkdir(copy, mode) < 0 && errno != EEXIST)
-                return -errno;
-        return 0;
+        return make_directory(copy, mode);
 }
 
 static int make_parent(const char *path)

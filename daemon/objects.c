@@ -228,7 +228,7 @@ void registry_leave_directory(struct registry *g, struct directory *d, uint64_t 
         if (!d)
                 return;
         d->n_users -= MIN(n, d->n_users);
-        if (d->n_users > 0 || d->n_jobs > 0)
+        if (d->n_users > 0 || d->n_jobs > 0 || d->n_changes != 0)
                 return;
         (void) store_remove_directory(g->store,
                                       d->id); /* else a row too many until the next start */
@@ -239,6 +239,35 @@ void registry_leave_directory(struct registry *g, struct directory *d, uint64_t 
                 fdstore_forget(g->fdstore, d->id, d->identity.ino);
         g->n_directories--;
         free_directory(g, d);
+}
+
+void registry_directory_changes(struct registry *g, struct directory *d, int n)
+{
+        if (!d)
+                return;
+        if (d->n_changes == 0)
+                TAILQ_INSERT_TAIL(&g->changed, d, changed);
+        d->n_changes += n;
+        if (d->n_changes == 0)
+                TAILQ_REMOVE(&g->changed, d, changed);
+}
+
+void registry_settle_directories(struct registry *g, bool is_committed)
+{
+        struct directory *d;
+        int64_t n;
+
+        while ((d = TAILQ_FIRST(&g->changed))) {
+                TAILQ_REMOVE(&g->changed, d, changed);
+                n = d->n_changes;
+                d->n_changes = 0;
+                if (!is_committed)
+                        continue;
+                if (n > 0)
+                        d->n_users += (uint64_t) n;
+                else
+                        registry_leave_directory(g, d, (uint64_t) -n);
+        }
 }
 
 /* ---- owners ---- */
@@ -424,6 +453,8 @@ void registry_drop_owner(struct registry *g, struct owner *o)
                 TAILQ_REMOVE(&o->peers, p, of_owner);
                 p->owner = NULL;
         }
+        if (o->is_ending)
+                TAILQ_REMOVE(&g->ending, o, ending);
         (void) store_remove_owner(g->store, o->id); /* else a row too many until the next start */
         unlink_owner(g, o);
         registry_free_owner(o);
@@ -482,6 +513,10 @@ int registry_add_tag(struct registry *g, const struct tag *like, struct tag **re
 void registry_drop_tag(struct registry *g, struct tag *t)
 {
         (void) store_remove_tag(g->store, t->id); /* else it is swept once more at the next start */
+        if (t->owner->at_tag == t) {              /* its owner is being read: on with the next */
+                t->owner->at_tag = TAILQ_NEXT(t, of_owner);
+                t->owner->cursor = 0;
+        }
         TAILQ_REMOVE(&t->owner->tags, t, of_owner);
         tdelete(t, &g->tags_by_id, by_tag_id);
         if (registry_tag_by_tag(g, t->tag) == t)

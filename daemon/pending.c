@@ -89,6 +89,17 @@ int registry_report_gone(struct registry *g, struct tag *t, uint32_t seq)
         return 0;
 }
 
+/* A worker has deleted it: if its row was not written yet it is not to be. */
+void registry_forget_pending(struct registry *g, uint64_t id)
+{
+        struct pending *p = find_pending(g, id);
+
+        if (!p)
+                return;
+        p->is_gone = true;
+        p->is_written = false;
+}
+
 static void write_pending(const void *node, VISIT visit, void *userdata)
 {
         struct pending *p = *(struct pending *const *) node;

@@ -19,7 +19,7 @@
 
 #include "libclient/util.h"
 
-#define THREADS_MAX 64U
+#define THREADS_MAX 256U
 #define THREADS_PER_UID 16U
 #define THREADS_PER_LANE 2U
 #define HUNG_USEC (10 * USEC_PER_SEC)

@@ -29,7 +29,7 @@ static int reopen(int fd)
 }
 
 /* What the client sent must be what its entry is about, and able to hold a lock. */
-static int check_client_fd(const struct probe_job *p, int dirfd)
+static int check_client_fd(struct probe_job *p, int dirfd)
 {
         struct stat sent, named;
         int flags;
@@ -42,12 +42,14 @@ static int check_client_fd(const struct probe_job *p, int dirfd)
                 return -errno;
         if (sent.st_dev != named.st_dev || sent.st_ino != named.st_ino)
                 return -ESTALE;
+        p->ino = sent.st_ino;
         return S_ISREG(sent.st_mode) || S_ISDIR(sent.st_mode) ? 0 : -EBADF;
 }
 
 static int open_object(struct probe_job *p, int dirfd)
 {
         _cleanup_(closep) int path_fd = -1;
+        struct stat st;
         int r;
 
         if (p->client_fd >= 0) {
@@ -55,9 +57,9 @@ static int open_object(struct probe_job *p, int dirfd)
                 return r < 0 ? r : reopen(p->client_fd);
         }
         path_fd = openat(dirfd, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-        if (path_fd < 0)
+        if (path_fd < 0 || fstat(path_fd, &st) < 0)
                 return -errno;
-        return reopen(path_fd);
+        return st.st_ino == p->ino ? reopen(path_fd) : -ESTALE;
 }
 
 static int watch(int inotify_fd, int fd)

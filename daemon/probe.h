@@ -23,6 +23,8 @@ struct probe_job {
         /* Each time. */
         int fd;       /* of the object; a result of beginning, else borrowed */
         int wd;       /* result of beginning */
+        uint64_t ino; /* the object's: a result of beginning with the client's descriptor; else
+                       * what it must be: under its name may be another by now */
         bool is_free; /* result: nobody holds the lock any more */
         int error;    /* result: -ENOENT the object is not there; -ENOLCK the client's descriptor
                        * holds no lock; -ESTALE it is another object; -EBADF it can't be locked */

@@ -55,8 +55,10 @@ static bool collect_next(struct registry *g, struct owner *o, struct collector *
                 r = store_live_of_tag(g->store, o->at_tag->id, o->cursor, BATCH, batch_collect, c);
         else
                 r = store_live_of_owner(g->store, o->id, o->cursor, BATCH, batch_collect, c);
-        if (r < 0)
-                return false; /* the store says why at the commit; the next start finds them */
+        if (r < 0) { /* the store says why at the commit */
+                o->must_read_again = o->is_exhausted = true;
+                return false;
+        }
         o->cursor = c->last;
         if (c->count == BATCH)
                 return true;
@@ -112,7 +114,7 @@ static bool must_wait(struct owner *o)
 
 void reaping_step(struct registry *g, struct owner *o)
 {
-        if (is_sweeping(o) || o->is_hungry)
+        if (o->state != OWNER_REAPING || is_sweeping(o) || o->is_hungry)
                 return;
         while (!o->is_exhausted && o->n_jobs < JOBS_PER_OWNER) {
                 if (must_wait(o))
@@ -125,12 +127,66 @@ void reaping_step(struct registry *g, struct owner *o)
                 }
                 batch_submit(&c);
         }
-        if (o->n_jobs == 0)
-                reaping_end_owner(g, o);
+        if (o->n_jobs == 0 && o->must_read_again) {
+                o->state = OWNER_DYING;
+                TAILQ_INSERT_TAIL(&g->dying, o, dying);
+                registry_arm_again(g);
+        } else if (o->n_jobs == 0 && !o->is_ending) {
+                o->is_ending = true;
+                TAILQ_INSERT_TAIL(&g->ending, o, ending);
+        }
 }
 
-void reaping_begin(struct registry *g, struct owner *o)
+/* After a commit: what they were read by, and what was done about it, is so. */
+void reaping_end_all(struct registry *g)
 {
+        struct owner *o;
+
+        while ((o = TAILQ_FIRST(&g->ending))) {
+                TAILQ_REMOVE(&g->ending, o, ending);
+                o->is_ending = false;
+                if (o->state == OWNER_REAPING && o->is_exhausted && o->n_jobs == 0 &&
+                    !is_sweeping(o))
+                        reaping_end_owner(g, o);
+        }
+}
+
+static void bury_again(const void *node, VISIT visit, void *userdata)
+{
+        struct owner *o = *(struct owner *const *) node;
+        struct registry *g = userdata;
+
+        if ((visit != leaf && visit != postorder) ||
+            (o->state != OWNER_REAPING && o->state != OWNER_ENDED))
+                return;
+        o->must_read_again = true;
+        if (o->n_jobs > 0 || o->is_hungry)
+                return; /* when its jobs are back */
+        o->state = OWNER_DYING;
+        TAILQ_INSERT_TAIL(&g->dying, o, dying);
+}
+
+/* A disk that is full, most likely. Their rows may be as they were before. */
+void reaping_read_all_again(struct registry *g)
+{
+        twalk_r(g->owners_by_id, bury_again, g);
+}
+
+/* A report of something made under it may be lost. */
+void reaping_suspect(struct registry *g, struct tag *t)
+{
+        if (t->is_unreadable || t->needs_sweep)
+                return;
+        t->needs_sweep = true;
+        (void) store_change_tag(g->store, t->id, true, t->is_dead, t->boot);
+}
+
+/* What it was watched by. */
+static void release(struct registry *g, struct owner *o)
+{
+        if (o->is_released)
+                return;
+        o->is_released = true;
         sd_event_source_disable_unref(o->source);
         o->source = NULL;
         o->pidfd = close_fd(o->pidfd);
@@ -141,6 +197,12 @@ void reaping_begin(struct registry *g, struct owner *o)
                 token_forget(g, o);
         if (o->kind == WIRE_OWNER_LEASE)
                 g->n_leases--;
+}
+
+void reaping_begin(struct registry *g, struct owner *o)
+{
+        release(g, o);
+        o->must_read_again = false;
         registry_flush(g);
         (void) store_end_owner(g->store, o->id); /* else it is found dead again */
         (void) store_end_claims(g->store, o->id);
@@ -163,6 +225,7 @@ static int record_item(struct registry *g, const struct reap_item *i)
         switch (i->outcome) {
         case REAP_GONE:
         case REAP_OTHER:
+                registry_forget_pending(g, i->id);
                 return store_remove_entry(g->store, i->id);
         default:
                 return store_change_entry(
@@ -233,6 +296,21 @@ static void settle_request(struct registry *g, struct request *r, const struct b
                 g->callbacks.answer(r, g->callbacks.userdata);
 }
 
+/* Its owner, and the owner of its tag, which may be another, may have waited for just that. */
+static void end_if_done(struct registry *g, const struct batch *b, const struct reap_item *i)
+{
+        struct tag *t = registry_tag_by_id(g, i->id >> SEQ_BITS);
+        uint64_t tag_owner = t ? t->owner->id : 0;
+        struct owner *o;
+
+        o = i->owner != b->owner ? registry_owner(g, i->owner) : NULL;
+        if (o && o->state == OWNER_ENDED && o->n_jobs == 0)
+                reaping_end_owner(g, o);
+        o = tag_owner != b->owner && tag_owner != i->owner ? registry_owner(g, tag_owner) : NULL;
+        if (o && o->state == OWNER_ENDED && o->n_jobs == 0)
+                reaping_end_owner(g, o);
+}
+
 static void settle_batch(struct registry *g, struct batch *b)
 {
         struct owner *o;
@@ -260,12 +338,8 @@ static void settle_batch(struct registry *g, struct batch *b)
                 o->n_jobs--;
                 reaping_step(g, o);
         }
-        for (size_t i = 0; !o && i < b->job.n_items; i++) {
-                o = registry_owner(g, b->job.items[i].owner);
-                if (o && o->state == OWNER_ENDED && o->n_jobs == 0)
-                        reaping_end_owner(g, o);
-                o = NULL;
-        }
+        for (size_t i = 0; i < b->job.n_items; i++)
+                end_if_done(g, b, &b->job.items[i]);
         batch_leave_place(g, b->directory, &b->job.place);
         batch_free(b);
 }

@@ -37,6 +37,7 @@ static void resume_tag(struct registry *g, struct tag *t, struct request *r)
 {
         registry_flush(g);
         (void) store_forget_live(g->store, t->id); /* the commit reports a failure */
+        reaping_suspect(g, t);                     /* it may end before it has said all again */
         r->id = t->id;
         registry_record(g, r);
 }
@@ -77,6 +78,38 @@ static int inspect_tag(struct registry *g, struct peer *p, const struct wire_tag
         return 0;
 }
 
+/* The worker compares; see adopt_descriptor(). */
+static void offer_descriptor(struct registry *g, struct peer *p, const struct wire_tag *m,
+                             const struct tag *t, int fd)
+{
+        if (t->directory->is_foreign && t->directory->fd < 0 &&
+            inspect_tag(g, p, m, t->directory->path, fd, NULL) >= 0)
+                return;
+        pool_close(g->pool, p->cred.uid, fd);
+}
+
+/* Its owner has ended, or is about to be found dead: what it made after the last report counts. */
+static void sweep_late(struct registry *g, struct tag *t)
+{
+        reaping_suspect(g, t);
+        if (t->owner->state == OWNER_REAPING || t->owner->state == OWNER_ENDED)
+                sweep_owner(g, t->owner);
+}
+
+static void known_tag(struct registry *g, struct peer *p, struct tag *t, const struct wire_tag *m,
+                      int fd, struct request *r)
+{
+        if (memcmp(t->key, m->key, NAME_KEY_SIZE) == 0 && t->owner->pid == p->pid &&
+            t->owner->state != OWNER_LIVING)
+                sweep_late(g, t);
+        if (t->owner != p->owner || memcmp(t->key, m->key, NAME_KEY_SIZE) != 0) {
+                pool_close(g->pool, p->cred.uid, fd);
+                return registry_fail(g, r, -EEXIST);
+        }
+        offer_descriptor(g, p, m, t, fd);
+        resume_tag(g, t, r);
+}
+
 void registry_tag(struct registry *g, struct peer *p, const void *packet, int fd, struct request *r)
 {
         struct wire_tag m;
@@ -85,12 +118,8 @@ void registry_tag(struct registry *g, struct peer *p, const void *packet, int fd
 
         memcpy(&m, packet, sizeof(m));
         t = registry_tag_by_tag(g, m.tag);
-        if (t) {
-                pool_close(g->pool, p->cred.uid, fd);
-                if (t->owner != p->owner || memcmp(t->key, m.key, NAME_KEY_SIZE) != 0)
-                        return registry_fail(g, r, -EEXIST);
-                return resume_tag(g, t, r);
-        }
+        if (t)
+                return known_tag(g, p, t, &m, fd, r);
         error = inspect_tag(g, p, &m, (const char *) packet + sizeof(m), fd, r);
         if (error < 0) {
                 pool_close(g->pool, p->cred.uid, fd);
@@ -141,6 +170,8 @@ static int take_tag(struct registry *g, struct inspect_job *i, struct registerin
                 return error;
         memcpy(like.key, w->tag.key, NAME_KEY_SIZE);
         like.is_unreadable = (w->tag.flags & WIRE_TAG_UNREADABLE) != 0;
+        /* Known to the client from before: this database has lost what was reported under it. */
+        like.needs_sweep = (w->tag.flags & WIRE_TAG_AGAIN) != 0 && !like.is_unreadable;
         error = registry_add_tag(g, &like, &t);
         if (error < 0)
                 return error;
@@ -194,7 +225,7 @@ static void report_plain(struct registry *g, struct peer *p, const struct wire_r
                 return;
         }
         if (store_remove_entry(g->store, id) == 0 && id >> SEQ_BITS == 0)
-                registry_leave_directory(g, registry_directory(g, e.directory), 1);
+                registry_directory_changes(g, registry_directory(g, e.directory), -1);
 }
 
 void registry_report(struct registry *g, struct peer *p, const void *packet, size_t len)
@@ -269,7 +300,8 @@ static int put_registered(struct registry *g, struct tag *t, struct owner *o, st
         error = store_put_entry(g->store, e);
         if (error < 0)
                 return error;
-        t->directory->n_users += is_plain;
+        if (is_plain)
+                registry_directory_changes(g, t->directory, 1);
         r->id = e->id;
         r->is_durable = g->is_power && identity_outlives_power(&t->directory->identity);
         registry_record(g, r);
@@ -436,6 +468,8 @@ static int take_object(struct registry *g, struct tag *t, struct owner *owner,
                 .identity = { packed, identity_pack(&i->object, packed) },
         };
 
+        if (w->opcode == WIRE_TRACK) /* asked again, the first answer lost: the same entry */
+                (void) find_reserved(g, t, owner, w->name, &e.id);
         if (w->opcode == WIRE_TARGET) {
                 if (i->object.handle_len == 0)
                         return -ESTALE; /* renamed, it could not be told from another */
@@ -462,6 +496,18 @@ static int take_registration(struct registry *g, struct inspect_job *i, struct r
         return take_object(g, t, other, i, w, r);
 }
 
+/* A directory that can't be reached by its path, known again by what a client holds of it. */
+static void adopt_descriptor(struct registry *g, struct inspect_job *i, struct registering *w)
+{
+        struct tag *t = registry_tag_by_tag(g, w->tag.tag);
+
+        if (t && i->error >= 0 && t->directory->fd < 0 &&
+            identity_compare_directory(&t->directory->identity, &i->identity) == IDENTITY_SAME)
+                t->directory->fd = TAKE_FD(i->fd);
+        inspect_free(i, g->pool);
+        free_registering(w);
+}
+
 void register_inspected(struct job *j, void *userdata)
 {
         struct inspect_job *i = (struct inspect_job *) j;
@@ -470,6 +516,8 @@ void register_inspected(struct job *j, void *userdata)
         struct request *r = w->request;
         int error = i->error;
 
+        if (!r)
+                return adopt_descriptor(g, i, w);
         if (error >= 0 && !r->peer)
                 error = -ECONNRESET; /* nobody waits for it */
         if (error >= 0 && pidfd_is_dead(r->peer->pidfd))
@@ -477,10 +525,8 @@ void register_inspected(struct job *j, void *userdata)
         if (error >= 0)
                 error = w->opcode == WIRE_TAG ? take_tag(g, i, w, r)
                                               : take_registration(g, i, w, r);
-        if (w->directory) {
-                w->directory->n_jobs--;
-                registry_leave_directory(g, w->directory, 0);
-        }
+        if (w->directory)
+                batch_leave_directory(g, w->directory);
         inspect_free(i, g->pool);
         free_registering(w);
         if (error < 0)
@@ -511,6 +557,8 @@ int register_check_change(struct registry *g, const struct peer *p, const struct
                 return o && o->state == OWNER_LIVING ? 0 : -ESTALE;
         if (e->state == WIRE_STATE_KEPT)
                 return -ENOENT;
+        if (e->state == WIRE_STATE_REAPING)
+                return -ESTALE;
         return e->next_try_usec == 0 ? -ESTALE : 0; /* a worker has it now */
 }
 
@@ -535,7 +583,7 @@ void registry_keep(struct registry *g, struct peer *p, const void *packet, struc
         else {
                 error = store_remove_entry(g->store, id);
                 if (error >= 0)
-                        registry_leave_directory(g, registry_directory(g, e.directory), 1);
+                        registry_directory_changes(g, registry_directory(g, e.directory), -1);
         }
         if (error < 0)
                 return registry_fail(g, r, error);

@@ -31,6 +31,8 @@ struct directory {
         uint64_t n_users;         /* tags, and entries without a tag */
         unsigned int n_jobs;      /* that are out with it */
         struct owner_list hungry; /* who wait until fewer are */
+        int64_t n_changes;        /* of users, in the open transaction */
+        TAILQ_ENTRY(directory) changed;
 };
 
 struct known_cred {
@@ -79,7 +81,7 @@ struct owner {
         int fd; /* token: the end that is read; unit: its cgroup.events; descriptor: its object */
         sd_event_source *source;
         uint64_t deadline_usec; /* lease: CLOCK_BOOTTIME */
-        uint64_t cgroup;        /* unit */
+        uint64_t cgroup;        /* unit: inode of its cgroup; descriptor: of its object */
         uint64_t device;        /* descriptor: its lane */
         int wd;
         unsigned int n_probes;
@@ -95,7 +97,9 @@ struct owner {
         struct tag *at_tag;
         bool past_tags;
         bool is_exhausted;
-        bool is_hungry;
+        bool is_hungry, is_ending, is_released;
+        bool must_read_again; /* what was read, or written, did not last */
+        TAILQ_ENTRY(owner) ending;
         uint64_t cursor;
         unsigned int n_jobs;
 };
@@ -132,6 +136,8 @@ struct registry {
                 *directories_by_identity, *creds_by_id, *creds_by_value; /* tsearch(3) trees */
         void *pending;                                                   /* struct pending by id */
         struct owner_list dying;
+        struct owner_list ending; /* everything was tried */
+        TAILQ_HEAD(, directory) changed;
         struct request_list uncommitted, unsynced;
         struct batch *submitted; /* to begin with the commit */
         struct job *recorded;    /* finished jobs whose results are in the open transaction */
@@ -141,6 +147,7 @@ struct registry {
         uint64_t attempt; /* to commit: this one's number */
         int mounts_fd;
         int inotify_fd; /* of the descriptor owners; -1: there has been none */
+        uint64_t n_closings; /* that it has reported */
         sd_event_source *inotify;
         sd_event_source *mounts, *retry_timer, *flush_timer, *again_timer, *lease_timer;
 };
@@ -150,6 +157,7 @@ uint64_t now_realtime_usec(void);
 uint64_t now_boottime_usec(void);
 void registry_fail(struct registry *g, struct request *r, int error);
 void registry_record(struct registry *g, struct request *r);
+void registry_arm_again(struct registry *g); /* a turn in a second */
 void registry_arm(struct registry *g, sd_event_source **timer, clockid_t clock, uint64_t usec,
                   sd_event_time_handler_t handler);
 
@@ -182,6 +190,9 @@ int registry_add_tag(struct registry *g, const struct tag *like, struct tag **re
 void registry_drop_tag(struct registry *g, struct tag *t);
 void registry_drop_owner(struct registry *g, struct owner *o);
 void registry_leave_directory(struct registry *g, struct directory *d, uint64_t n);
+/* One user more or less, when the turn is committed. */
+void registry_directory_changes(struct registry *g, struct directory *d, int n);
+void registry_settle_directories(struct registry *g, bool is_committed);
 void registry_unstore_objects(struct registry *g);
 void registry_free_objects(struct registry *g);
 
@@ -190,6 +201,7 @@ int registry_report_made(struct registry *g, struct tag *t, uint32_t seq, unsign
                          const char *name);
 int registry_report_gone(struct registry *g, struct tag *t, uint32_t seq);
 void registry_flush(struct registry *g);
+void registry_forget_pending(struct registry *g, uint64_t id); /* it is deleted */
 void registry_settle_pending(struct registry *g, bool is_committed);
 void registry_free_pending(struct registry *g);
 
@@ -262,6 +274,7 @@ struct collector {
 
 struct reap_place batch_place(struct directory *d, const struct known_cred *k);
 void batch_set_lane(struct job *j, const struct directory *d, const struct known_cred *k);
+void batch_leave_directory(struct registry *g, struct directory *d);
 void batch_leave_place(struct registry *g, struct directory *d, struct reap_place *p);
 int batch_collect(const struct store_entry *e, void *collector);
 void batch_submit(struct collector *c);
@@ -289,6 +302,9 @@ void tombstone_settle(struct registry *g, struct job *j);
 /* reaping.c */
 void reaping_begin(struct registry *g, struct owner *o);
 void reaping_read_again(struct owner *o);
+void reaping_suspect(struct registry *g, struct tag *t); /* is swept when its owner ends */
+void reaping_read_all_again(struct registry *g);         /* a commit has failed */
+void reaping_end_all(struct registry *g);                /* who have nothing left to be tried */
 void reaping_step(struct registry *g, struct owner *o);
 void reaping_end_owner(struct registry *g, struct owner *o);
 void reaping_retry(struct registry *g, struct request *r);

@@ -139,13 +139,19 @@ void registry_arm(struct registry *g, sd_event_source **timer, clockid_t clock, 
         (void) sd_event_add_time_relative(g->event, timer, clock, usec, 0, handler, g);
 }
 
+void registry_arm_again(struct registry *g)
+{
+        registry_arm(g, &g->again_timer, CLOCK_MONOTONIC, AGAIN_USEC, on_again);
+}
+
 static void commit_failed(struct registry *g, int error)
 {
         log_write(LOG_ERR,
                   &(struct log_fields) { .message_id = LOG_ID_STORE_FAILED, .error = error },
                   "Cannot write to the database, will try again: %s", strerror(-error));
         registry_unstore_objects(g);
-        registry_arm(g, &g->again_timer, CLOCK_MONOTONIC, AGAIN_USEC, on_again);
+        reaping_read_all_again(g);
+        registry_arm_again(g);
 }
 
 static void settle_jobs(struct registry *g, int error)
@@ -172,11 +178,19 @@ static void commit(struct registry *g)
         if (r < 0)
                 commit_failed(g, r);
         registry_settle_pending(g, r >= 0);
+        registry_settle_directories(g, r >= 0);
         settle_requests(g, r);
         settle_jobs(g, r);
+        if (r >= 0)
+                reaping_end_all(g);
         g->attempt++;
-        /* What settling has tidied away. Left undone it is tidied at the next start. */
-        (void) store_commit(g->store);
+        /* What settling has changed: owners that go, and the next batches of those that stay. */
+        if (r >= 0) {
+                r = store_commit(g->store);
+                if (r < 0)
+                        commit_failed(g, r);
+                registry_settle_directories(g, r >= 0);
+        }
         batch_start_submitted(g);
         if (r == -EUCLEAN) {
                 log_error("The database is damaged; ending, to salvage it at the next start");
@@ -186,11 +200,13 @@ static void commit(struct registry *g)
 
 static void bury(struct registry *g)
 {
+        struct owner_list now = TAILQ_HEAD_INITIALIZER(now);
         struct owner *o;
         struct peer *p, *next;
 
-        while ((o = TAILQ_FIRST(&g->dying))) {
-                TAILQ_REMOVE(&g->dying, o, dying);
+        TAILQ_CONCAT(&now, &g->dying, dying);
+        while ((o = TAILQ_FIRST(&now))) {
+                TAILQ_REMOVE(&now, o, dying);
                 for (p = TAILQ_FIRST(&o->peers); p; p = next) {
                         next = TAILQ_NEXT(p, of_owner);
                         g->callbacks.drain(p, g->callbacks.userdata);
@@ -306,6 +322,8 @@ int registry_new(sd_event *event, struct store *store, int state_dirfd, bool is_
                 .inotify_fd = -1,
         };
         TAILQ_INIT(&g->dying);
+        TAILQ_INIT(&g->ending);
+        TAILQ_INIT(&g->changed);
         TAILQ_INIT(&g->uncommitted);
         TAILQ_INIT(&g->unsynced);
         (void) cred_can_serve(0); /* reads what this process may do, before a thread starts */

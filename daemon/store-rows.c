@@ -326,6 +326,11 @@ int store_live_of_owner(struct store *s, uint64_t owner, uint64_t after, unsigne
                          (int64_t) after, (int64_t) limit);
 }
 
+int store_claimed_by(struct store *s, uint64_t owner, store_entry_fn fn, void *userdata)
+{
+        return store_ask(s, STMT_CLAIMED_BY, entry_row, &fn, userdata, "i", (int64_t) owner);
+}
+
 int store_due(struct store *s, uint64_t now_usec, unsigned int limit, store_entry_fn fn,
               void *userdata)
 {

@@ -122,7 +122,9 @@ static const char *const migrations[] = {
         X(CHANGE_ENTRY,                                                                            \
           "UPDATE entry SET state = ?2, error = ?3, attempts = ?4, next_try = ?5, failed = ?6"     \
           " WHERE id = ?1")                                                                        \
-        X(DEFER_ENTRY, "UPDATE entry SET next_try = 0 WHERE id = ?1")                              \
+        X(DEFER_ENTRY,                                                                             \
+          "UPDATE entry SET next_try = 0,"                                                         \
+          " state = CASE state WHEN 1 THEN 2 WHEN 3 THEN 2 ELSE state END WHERE id = ?1")          \
         X(ADD_CLAIM, "INSERT OR IGNORE INTO claim VALUES (?, ?)")                                  \
         X(REMOVE_CLAIMS_OF_OWNER, "DELETE FROM claim WHERE owner = ?")                             \
         X(REMOVE_CLAIMS_OF_ENTRY, "DELETE FROM claim WHERE entry = ?")                             \
@@ -149,9 +151,9 @@ static const char *const migrations[] = {
         X(EACH_CRED, "SELECT * FROM cred ORDER BY id")                                             \
         X(LIVE_OF_TAG,                                                                             \
           "SELECT " ENTRY_COLUMNS ENTRY_FROM " WHERE e.id >= ?1 << 32 AND e.id < (?1 + 1) << 32"   \
-          " AND e.id > ?2 AND e.state = 1 AND e.owner IS NULL ORDER BY e.id LIMIT ?3")             \
+          " AND e.id > ?2 AND e.state IN (1, 2) AND e.owner IS NULL ORDER BY e.id LIMIT ?3")       \
         X(LIVE_OF_OWNER, "SELECT " ENTRY_COLUMNS ENTRY_FROM " WHERE e.owner = ?1 AND e.id > ?2"    \
-                         " AND e.state IN (1, 3) ORDER BY e.id LIMIT ?3")                          \
+                         " AND e.state IN (1, 2, 3) ORDER BY e.id LIMIT ?3")                       \
         X(DUE, "SELECT " ENTRY_COLUMNS ENTRY_FROM " WHERE e.state <> 1 AND e.state IN (4, 5)"      \
                " AND e.next_try > 0 AND e.next_try <= ?1 ORDER BY e.next_try LIMIT ?2")            \
         X(NEXT_DUE,                                                                                \
@@ -186,6 +188,9 @@ static const char *const migrations[] = {
           "UPDATE entry SET owner = ?2, directory = ?3, cred = ?4, state = ?5 WHERE id = ?1")      \
         X(SET_RETAIN, "UPDATE entry SET retain = ?2 WHERE id = ?1")                                \
         X(REMOVE_CLAIM, "DELETE FROM claim WHERE entry = ?1 AND owner = ?2")                       \
+        X(CLAIMED_BY,                                                                              \
+          "SELECT " ENTRY_COLUMNS ENTRY_FROM                                                       \
+          " WHERE e.id IN (SELECT entry FROM claim WHERE owner = ?1) AND e.state = 1 LIMIT 1")     \
         X(HAS_CLAIM, "SELECT 1 FROM claim WHERE entry = ?1 AND owner = ?2")
 
 /* The tables that are worth saving from a damaged file, parents first. */

@@ -390,6 +390,8 @@ static void on_checkpointed(unsigned int step, int result, void *userdata)
                 sync_checkpoint(s->sync, 2);
                 return;
         }
+        /* Not cut off: then SQLite may start it over by itself, and must wait for the disk then. */
+        (void) run(s->db, result < 0 ? "PRAGMA synchronous=NORMAL" : "PRAGMA synchronous=OFF");
         s->is_held = false;
         s->is_checkpointing = false;
         if (result < 0)

@@ -194,6 +194,8 @@ int store_live_of_tag(struct store *s, uint64_t tag_id, uint64_t after, unsigned
                       store_entry_fn fn, void *userdata);
 int store_live_of_owner(struct store *s, uint64_t owner, uint64_t after, unsigned int limit,
                         store_entry_fn fn, void *userdata);
+/* One live entry that it holds beside the row. */
+int store_claimed_by(struct store *s, uint64_t owner, store_entry_fn fn, void *userdata);
 /* Stuck and waiting ones whose time has come, by CLOCK_BOOTTIME. */
 int store_due(struct store *s, uint64_t now_usec, unsigned int limit, store_entry_fn fn,
               void *userdata);

@@ -204,6 +204,7 @@ static int say_tag_again(struct place *p, uint64_t deadline_usec)
         struct tag_packet packet;
         const size_t len = build_tag(p, &packet);
 
+        packet.tag.flags |= WIRE_TAG_AGAIN;
         p->tag_serial = client_number(c, &packet);
         return client_send(c, &packet, len, p->dir.fd, deadline_usec);
 }

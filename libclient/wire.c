@@ -83,7 +83,8 @@ static bool check_tag(const uint8_t *packet, size_t len)
         struct wire_tag m;
 
         memcpy(&m, packet, sizeof(m));
-        if (m.tag == 0 || m.reserved != 0 || (m.flags & ~WIRE_TAG_UNREADABLE) != 0)
+        if (m.tag == 0 || m.reserved != 0 ||
+            (m.flags & ~(WIRE_TAG_UNREADABLE | WIRE_TAG_AGAIN)) != 0)
                 return false;
         if (m.path_len == 0 || m.path_len >= WIRE_PATH_MAX)
                 return false;

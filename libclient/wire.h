@@ -129,6 +129,7 @@ struct wire_tag {
         uint32_t flags; /* WIRE_TAG_... */
 };
 #define WIRE_TAG_UNREADABLE (1U << 0) /* can't be swept: every name in it is reserved first */
+#define WIRE_TAG_AGAIN (1U << 1)      /* said before: things may have been made under it */
 static_assert(sizeof(struct wire_tag) == 40, "");
 
 /* One way: what was made and what is gone. @count records follow, each with its name and a NUL. */
