@@ -373,6 +373,33 @@ int tempfile_retain(struct tempfile *t, uint32_t sec);
 int tempfile_token_new(uint32_t timeout_msec, uint64_t *ret_id);
 
 /**
+ * tempfile_pseudo_file() - make a file that belongs to its descriptor
+ * @options:  NULL: the defaults. The owner's members are not used; mode must have 0400
+ * @ret_path: receives its path, to be freed with free(3); NULL: of no interest
+ *
+ * The path is deleted when the last copy of the descriptor is closed, wherever dup, fork, exec,
+ * mmap(2) or a socket have carried it, and by whomever. No handle, and no process, is needed for
+ * that. The descriptor carries a shared lock (flock(2)): who unlocks it, or converts it by locking
+ * it himself, ends that. Deletion follows within moments. One round trip.
+ *
+ * Return: the descriptor, close-on-exec, opened for reading and writing; else as tempfile_named();
+ *   -EINVAL  also: mode without 0400, or an owner
+ *   -ENOLCK, -EOPNOTSUPP  the file system has no locks, or can't be watched; nothing is left
+ *   -ENOSPC  also: the daemon may watch no more (inotify(7))
+ *
+ * Since: 0.1
+ */
+int tempfile_pseudo_file(const struct tempfile_options *options, char **ret_path);
+
+/**
+ * tempfile_pseudo_directory() - make a directory that belongs to its descriptor
+ *
+ * What lies in it is deleted with it. The descriptor is O_RDONLY. Otherwise as
+ * tempfile_pseudo_file(). Since: 0.1
+ */
+int tempfile_pseudo_directory(const struct tempfile_options *options, char **ret_path);
+
+/**
  * tempfile_gettempdir() - the directory that temporaries are made in by default
  * @ret: receives a string to be freed with free(3)
  *

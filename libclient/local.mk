@@ -37,6 +37,7 @@ noinst_LTLIBRARIES += %D%/libtempfile-core.la
 	%D%/persist.c \
 	%D%/place.c \
 	%D%/place.h \
+	%D%/pseudo.c \
 	%D%/recipe.c \
 	%D%/session.c \
 	%D%/session.h \
