@@ -56,6 +56,8 @@ static enum owner_verdict find_owner(struct registry *g, struct owner *o,
 
         switch (row->kind) {
         case WIRE_OWNER_PROCESS:
+                if (g->is_container && o->epoch.pid_ns != g->epoch.pid_ns)
+                        return OWNER_DEAD;
                 return owner_find(&g->epoch, &o->epoch, row->pid, row->start, ret_pidfd);
         case WIRE_OWNER_LEASE:
                 r = lease_restore(g, o, row);

@@ -28,6 +28,7 @@ struct arguments {
         const char *state_dir;
         bool is_user;
         bool is_power;
+        bool is_container;
         char *made_socket, *made_state_dir; /* what the defaults come to */
 };
 
@@ -41,10 +42,20 @@ static const char help[] =
         "     --state-dir=DIR    keep the database here\n"
         "     --durability=HOW   power: promises outlive a power cut (default);\n"
         "                        crash: they outlive a crash of the daemon\n"
+        "     --container        processes of an earlier pid namespace have ended: for one that\n"
+        "                        runs in a container that is started again with its files\n"
         "     --debug            log more\n\n"
         "See tempfiled(8).\n";
 
-enum { OPT_VERSION = 256, OPT_USER, OPT_SOCKET, OPT_STATE_DIR, OPT_DURABILITY, OPT_DEBUG };
+enum {
+        OPT_VERSION = 256,
+        OPT_USER,
+        OPT_SOCKET,
+        OPT_STATE_DIR,
+        OPT_DURABILITY,
+        OPT_CONTAINER,
+        OPT_DEBUG
+};
 
 static const struct option options[] = {
         { "help", no_argument, NULL, 'h' },
@@ -53,6 +64,7 @@ static const struct option options[] = {
         { "socket", required_argument, NULL, OPT_SOCKET },
         { "state-dir", required_argument, NULL, OPT_STATE_DIR },
         { "durability", required_argument, NULL, OPT_DURABILITY },
+        { "container", no_argument, NULL, OPT_CONTAINER },
         { "debug", no_argument, NULL, OPT_DEBUG },
         { NULL, 0, NULL, 0 },
 };
@@ -89,6 +101,9 @@ static int parse_arguments(int argc, char *argv[], struct arguments *a)
                         if (!streq(optarg, "power") && !streq(optarg, "crash"))
                                 return usage_error("--durability is power or crash, not", optarg);
                         a->is_power = streq(optarg, "power");
+                        break;
+                case OPT_CONTAINER:
+                        a->is_container = true;
                         break;
                 case OPT_DEBUG:
                         log_set_level(LOG_DEBUG);
@@ -319,6 +334,7 @@ static int serve(const struct arguments *a, sd_event *event, struct store *store
         struct server_options o = {
                 .is_power = a->is_power,
                 .is_system = !a->is_user,
+                .is_container = a->is_container,
                 .is_notifying = getenv("NOTIFY_SOCKET"),
                 .fdstore = fdstore,
         };

@@ -123,6 +123,7 @@ struct registry {
         struct registry_callbacks callbacks;
         struct epoch epoch;
         bool is_power;
+        bool is_container; /* owners of another pid namespace have ended */
         bool mounts_changed;
         bool retry_is_due;
         bool flush_is_due;

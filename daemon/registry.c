@@ -360,6 +360,11 @@ void registry_free(struct registry *g)
         free(g);
 }
 
+void registry_be_container(struct registry *g)
+{
+        g->is_container = true;
+}
+
 void registry_keep_in(struct registry *g, struct fdstore *f)
 {
         g->fdstore = f;

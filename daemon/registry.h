@@ -72,6 +72,9 @@ int registry_new(sd_event *event, struct store *store, int state_dirfd, bool is_
                  const struct registry_callbacks *callbacks, struct registry **ret);
 void registry_free(struct registry *g);
 
+/* What was in another pid namespace has ended with that one. Before the start. */
+void registry_be_container(struct registry *g);
+
 /* Where to keep directories that only a descriptor leads to; borrowed. Before the start. */
 void registry_keep_in(struct registry *g, struct fdstore *f);
 

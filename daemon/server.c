@@ -429,6 +429,8 @@ int server_new(sd_event *event, struct store *store, const struct server_options
         if (r < 0)
                 return r;
         registry_keep_in(s->registry, options->fdstore);
+        if (options->is_container)
+                registry_be_container(s->registry);
         r = store_start_sync(store, event, &for_store);
         if (r < 0)
                 return r;

@@ -19,6 +19,7 @@ struct server;
 struct server_options {
         bool is_power;           /* promises outlive a power cut */
         bool is_system;          /* the system instance, for STATUS */
+        bool is_container;       /* its pid namespace is the only one that ever counts */
         bool is_notifying;       /* a service manager wants to be told how it goes */
         struct fdstore *fdstore; /* borrowed; NULL: none */
 };

@@ -215,6 +215,7 @@ check_PROGRAMS += %D%/boot-client
 
 dist_check_SCRIPTS = \
 	%D%/test-boot.sh \
+	%D%/test-container.sh \
 	%D%/test-ctl.sh \
 	%D%/test-examples.sh \
 	%D%/test-install.sh \
