@@ -10,7 +10,7 @@
 
 ctl=$TEMPFILECTL
 page=${top_srcdir:-$(dirname "$0")/..}/tools/tempfilectl.1
-commands=(list show status reap run mktemp)
+commands=(list show status reap keep track give renew retain run mktemp)
 files=$work/files # where things are made
 ordinary=65534    # an ordinary one, when this runs as root
 status=0
@@ -89,6 +89,11 @@ as_user() {
 
 wrong=(
     "" "--nonsense" "nonsense" "--socket" "--socket= list" "list stray" "list --nonsense" "list -z"
+    "list --unit=" "list --older" "list --older=2x" "list --older=-1" "list --older=" "list --larger=1Q"
+    "list --larger=1.G" "list --sort=x" "list --total --json" "keep" "keep 0.0" "keep --pid=1 a"
+    "keep --pid=0" "track" "track --lease=0 a" "track --lease=1 --boot a" "give" "give --lease=x 1.2"
+    "give --owner-pid=0 1.2" "renew" "renew 1.2" "renew 1h" "renew 1.2 0" "retain 1.2" "retain 1.2 -1"
+    "reap --all --pid=1" "reap --pid=1 a"
     "list --uid" "list --uid=no-such-user" "list --uid=4294967295" "list --pid=0" "list --pid=1x"
     "list --pid=99999999999" "list --json=long" "list --leaked=yes" "show" "status stray"
     "reap" "reap --all 1.2" "reap --all --force" "reap 0.0" "run" "run --nonsense true" "mktemp a b"
@@ -131,7 +136,8 @@ names_the_socket() { has_failed_in_one_line 1 && [[ $err == *"$TEMPFILED_SOCKET"
 test_no_daemon() {
     local words
 
-    for words in list "list --json" "show 1.2" status "reap --all" "run true" mktemp "mktemp -d"; do
+    for words in list "list --json" "show 1.2" status "reap --all" "run true" mktemp "mktemp -d" \
+        "keep 1.2" "give --boot 1.2" "renew 1.2 1h" "retain 1.2 1h" "track /dev/null"; do
         # shellcheck disable=SC2086
         ctl $words
         check "no daemon: $words says where it looked" names_the_socket
@@ -207,7 +213,7 @@ odd_name=$'odd\nname \e[31m\\ \377 \302\233 "quoted"'
 
 # Every line that a terminal of $1 columns gets, without colours and carriage returns.
 listed_at_width() {
-    script -qec "stty cols $1; '$ctl' list" /dev/null </dev/null | sed 's/\x1b\[[0-9;]*m//g; s/\r//'
+    script -qec "stty cols $1; '$ctl' list --no-pager" /dev/null </dev/null | sed 's/\x1b\[[0-9;]*m//g; s/\r//'
 }
 
 fits_width() {
@@ -255,9 +261,9 @@ test_list() {
     for width in 20 21 40 80 132; do
         check "the table fits $width columns" fits_width $width
     done
-    out=$(script -qec "TERM=xterm '$ctl' list" /dev/null </dev/null)
+    out=$(script -qec "TERM=xterm '$ctl' list --no-pager" /dev/null </dev/null)
     check "a terminal gets colours" out_like $'*\e[[]*'
-    out=$(script -qec "NO_COLOR=1 TERM=xterm '$ctl' list" /dev/null </dev/null)
+    out=$(script -qec "NO_COLOR=1 TERM=xterm '$ctl' list --no-pager" /dev/null </dev/null)
     check "but not with NO_COLOR" out_like $'!(*\e*)'
 
     test_show "$path" $subject
@@ -553,6 +559,159 @@ END
     check "--owner-pid: refused when that has ended" has_failed_in_one_line 1
 }
 
+# ---- filters, order, sizes ---------------------------------------------------------------------
+
+names() { json '" ".join(os.path.basename(e["path"]) for e in j)'; }
+
+test_filters() {
+    local dir=$files/filters
+
+    mkdir "$dir" "$dir/large"
+    : >"$dir/b"
+    head -c 200000 /dev/zero >"$dir/large/z"
+    mkfifo "$dir/a"
+    ctl track -q --owner-pid=$$ "$dir/b" "$dir/large" "$dir/a"
+    check "track takes several" [ "$status:$out$err" = 0: ]
+    ctl list --json --under="$dir"
+    check "list: as they were registered" [ "$(names)" = "b large a" ]
+    ctl list --json --under="$dir/"
+    check "--under: a slash at the end is nothing" [ "$(names)" = "b large a" ]
+    ctl list --json --under="$dir/lar"
+    check "--under: the whole name counts" [ "$(names)" = "" ]
+    cd "$dir" && ctl list --json --under large
+    cd "$work" || exit 99
+    check "--under: relative, and itself" [ "$(names)" = "large" ]
+    ctl list --json --under="$dir" --sort=path
+    check "--sort=path" [ "$(names)" = "a b large" ]
+    ctl list --json --under="$dir" --sort=path -r
+    check "--reverse" [ "$(names)" = "large b a" ]
+    ctl list --json --under="$dir" --reverse
+    check "--reverse alone" [ "$(names)" = "a large b" ]
+    ctl list --json --under="$dir" --sort=size --reverse
+    check "--sort=size shows sizes" [ "$(json 'j[0]["size"] >= 200000, j[1]["size"], j[0]["size_partial"]')" = \
+        "True 0 False" ]
+    ctl list --json --under="$dir" --larger=100K
+    check "--larger" [ "$(names)" = large ]
+    ctl list --json --under="$dir" --larger=1T
+    check "--larger than all" [ "$out" = "[]" ]
+    ctl list --json --under="$dir" --older=1h
+    check "--older" [ "$out" = "[]" ]
+    ctl list --json --under="$dir" --older=0
+    check "--older=0 is all" [ "$(names)" = "b large a" ]
+    ctl list --json --under="$dir" --unit=no-such
+    check "--unit" [ "$out" = "[]" ]
+    ctl list --under="$dir" --total
+    check "--total sums up" out_like $'*SIZE PATH\n*\n3 entries listed, 2??K in all.'
+    ctl reap -qf "$dir/a" "$dir/b" "$dir/large"
+    rmdir "$dir"
+    check "what was tracked is gone" is_gone "$dir"
+}
+
+test_pager() {
+    out=$(SYSTEMD_PAGER="sed s/^/paged:/" TERM=xterm script -qec "'$ctl' list" /dev/null </dev/null)
+    check "a terminal gets a pager" out_like 'paged:*listed.*'
+    out=$(PAGER="sed s/^/paged:/" TERM=xterm script -qec "'$ctl' list" /dev/null </dev/null)
+    check "that may be called PAGER" out_like 'paged:*listed.*'
+    out=$(SYSTEMD_PAGER='' PAGER=false TERM=xterm script -qec "'$ctl' list" /dev/null </dev/null)
+    check "or none" out_like '*listed.*'
+    out=$(PAGER=false TERM=xterm script -qec "'$ctl' list --no-pager" /dev/null </dev/null)
+    check "--no-pager" out_like '*listed.*'
+    PAGER=false ctl list
+    check "no pager without a terminal" out_like '*listed.*'
+    out=$(PAGER='head -n 1' TERM=xterm script -qec "'$ctl' list --json; echo status \$?" /dev/null </dev/null)
+    check "a pager that ends early is no failure" out_like '*status 0*'
+}
+
+# ---- keep, track, give, renew, retain ----------------------------------------------------------
+
+# entry PATH EXPRESSION: of the entry "e" at that path
+entry() {
+    out=$("$ctl" list --json) json "[$2 for e in j if name(e) == os.path.realpath(b'$1')]"
+}
+
+test_changes() {
+    local a=$files/a b=$files/b subject
+
+    touch "$a" "$b"
+    sleep 1000 &
+    subject=$!
+    ctl track "$a"
+    check "track says what it tracks" [ "$status:${out##*( )}" = "0:Tracked: $(realpath "$a")" ]
+    check "track: the owner is the caller" is_owned "$a" $$
+    ctl track "$work/none"
+    check "track tells what is not there" has_failed_in_one_line 1
+    ctl track /
+    check "track refuses the root" has_failed_in_one_line 1
+    ctl give --owner-pid=$subject "$a"
+    check "give: another process" is_owned "$a" $subject
+    check "and counts it" [ "$status:$out" = "0:1 entry given." ]
+    ctl give -n --boot "$a"
+    check "give --dry-run says what it would do" [ "$status:$out" = "0:Would give $(realpath "$a")" ]
+    check "and does nothing" is_owned "$a" $subject
+    ctl renew "$a" 1h
+    check "renew refuses what is on no lease" fails_like '*not on a lease*'
+    ctl give --lease=1h "$a"
+    check "give: a lease" [ "$(entry "$a" 'e["owner"]["kind"]')" = "['lease']" ]
+    ctl list --under="$a"
+    check "list shows what is left of it" out_like '* - 59min left*'
+    ctl renew "$a" 1d12h
+    check "renew says so" [ "$status:$out" = "0:1 entry renewed." ]
+    ctl list --under="$a"
+    check "list shows that" out_like '* - 35h left*'
+    ctl give --boot "$a"
+    check "give: the boot" [ "$(entry "$a" 'e["owner"]["kind"]')" = "['boot']" ]
+    ctl give --unit=no-such "$a"
+    check "give tells that there is no such unit" fails_like "*no-such.service*"
+    ctl track -q --lease=1h "$b"
+    check "track: a lease" [ "$status:$(entry "$b" 'e["owner"]["kind"]')" = "0:['lease']" ]
+    ctl give -q --owner-pid=$subject "$a" "$b"
+    check "give: several" [ "$status:$out$err" = 0: ]
+    ctl retain --pid=$subject 1h
+    check "retain: by process" [ "$status:$out" = "0:2 entries will be retained." ]
+    end_process $subject KILL
+    check "what is retained outlives its owner" wait_until is_retained "$a"
+    check "and is there" [ -e "$a" -a -e "$b" ]
+    ctl list --retained
+    check "list shows for how long" out_like "*retained*59min left*"
+    ctl keep "$a" "$b" 4294967295.4294967295 "$work/none"
+    check "keep goes on after a failure" [ "$status:$out:$(wc -l <"$work/err")" = "1:2 entries kept.:2" ]
+    ctl list --json --under="$a"
+    check "what is kept is no entry" [ "$out" = "[]" ]
+    check "and there" [ -e "$a" -a -e "$b" ]
+    rm "$a" "$b"
+}
+
+is_retained() { [[ $(entry "$1" 'e["state"]') == "['retained']" ]]; }
+
+# At a terminal, with $1 as the answer.
+answered() {
+    out=$(script -qec "'$ctl' $2" /dev/null <<<"$1")
+    status=$?
+}
+
+test_questions() {
+    local i subject
+
+    sleep 1000 &
+    subject=$!
+    for i in 1 2 3; do
+        touch "$files/q$i"
+    done
+    ctl track -q --owner-pid=$subject "$files"/q?
+    answered n "reap -f --pid=$subject"
+    check "a no is a failure" [ "$status" = 1 ]
+    status=0
+    check "many: asked on a terminal" out_like $'*q1*q3*Delete these 3 entries? \\[y/N]*nothing was done*'
+    check "no means no" [ -e "$files/q1" ]
+    answered y "reap -f --pid=$subject -n"
+    check "--dry-run asks nothing" out_like '!(*Delete these*)'
+    ctl reap --pid=$subject
+    check "reap leaves what has its owner" fails_like '*3 still have an owner*'
+    answered y "reap -f --pid=$subject"
+    check "yes means yes" wait_until is_gone "$files/q3"
+    end_process $subject KILL
+}
+
 # ---- reap --------------------------------------------------------------------------------------
 
 test_reap() {
@@ -645,6 +804,10 @@ test_mktemp_odd
 test_mktemp_undone
 test_shells
 test_programs
+test_filters
+test_pager
+test_changes
+test_questions
 test_reap
 test_stuck
 test_other_user

@@ -28,7 +28,15 @@ enum {
         CTL_RUN = 1U << 4,
         CTL_MKTEMP = 1U << 5,
         CTL_MAIN = 1U << 6, /* before the command */
-        CTL_EVERYWHERE = (1U << 7) - 1,
+        CTL_KEEP = 1U << 7,
+        CTL_TRACK = 1U << 8,
+        CTL_GIVE = 1U << 9,
+        CTL_RENEW = 1U << 10,
+        CTL_RETAIN = 1U << 11,
+        CTL_SCAN = 1U << 12,
+        CTL_CHECK = 1U << 13,
+        CTL_METRICS = 1U << 14,
+        CTL_EVERYWHERE = (1U << 15) - 1,
 };
 
 /* What the command line asks for. Strings are borrowed from it. */
@@ -42,17 +50,41 @@ struct ctl {
         bool has_legend;
         bool is_json;
         enum json_style json_style;
+        bool has_no_pager;
+
+        /* Which entries: what the daemon tells apart, and what filter.c does. */
         struct tempfile_filter filter;
+        const char *unit;  /* NULL: any */
+        const char *under; /* NULL: anywhere */
+        bool is_older;     /* than .age_usec */
+        bool is_larger;    /* than .bytes */
+        uint64_t age_usec;
+        uint64_t bytes;
+
+        const char *sort; /* NULL: as they come */
+        bool is_reverse;
+        bool has_size;
+        bool has_total;
 
         bool is_all;
         bool is_forced;
+        bool is_dry_run;
+        bool is_yes; /* asks nothing */
+
+        /* The new owner; none of them: whoever asked. */
+        uint32_t lease_sec;
+        bool is_boot;
+        const char *owner_unit;
+
+        bool is_deleted; /* scan: files without a name that are still open */
+        bool is_delete;
 
         const char *dir;    /* NULL: none given */
         const char *suffix; /* NULL: none given */
         bool is_in_dir;     /* mktemp: -p, --tmpdir or -t: the template is a name in a directory */
         bool is_in_tmpdir;  /* mktemp: -t: $TMPDIR goes before -p */
         bool is_directory;
-        pid_t owner_pid; /* 0: to be found */
+        pid_t owner_pid; /* 0: none given */
 
         void (*old_sigpipe)(int); /* what to give back to a program that is executed */
 };
@@ -79,6 +111,14 @@ int ctl_status(struct ctl *c);
 int ctl_reap(struct ctl *c);
 int ctl_run(struct ctl *c);
 int ctl_mktemp(struct ctl *c);
+int ctl_keep(struct ctl *c);
+int ctl_track(struct ctl *c);
+int ctl_give(struct ctl *c);
+int ctl_renew(struct ctl *c);
+int ctl_retain(struct ctl *c);
+int ctl_scan(struct ctl *c);
+int ctl_check(struct ctl *c);
+int ctl_metrics(struct ctl *c);
 
 /* One line "tempfilectl: ..." on standard error, with odd bytes escaped. Returns CTL_FAILED. */
 int ctl_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -104,6 +144,9 @@ static inline void ctl_disconnectp(struct tempfile_admin **a)
 /* Prints "      Label: value", the value escaped. */
 void ctl_print_field(const char *label, const char *value);
 void ctl_print_number(const char *label, uint64_t value);
+
+/* Prints "Would VERB PATH", the path escaped. */
+void ctl_print_would(const char *verb, const char *path);
 
 /*
  * Writes out what standard output still holds. Returns @status, also when the reader has had enough

@@ -103,18 +103,69 @@ void entry_format_age(uint64_t usec, char ret[static ENTRY_AGE_SIZE])
                 (void) snprintf(ret, ENTRY_AGE_SIZE, "%" PRIu64 "d", sec / (24 * 60 * 60));
 }
 
-void entry_format_since(uint64_t realtime_usec, char ret[static ENTRY_AGE_SIZE])
+static uint64_t now_realtime_usec(void)
 {
         struct timespec now;
-        uint64_t now_usec;
+
+        (void) clock_gettime(CLOCK_REALTIME, &now); /* can't fail with a valid clock */
+        return (uint64_t) now.tv_sec * USEC_PER_SEC + (uint64_t) now.tv_nsec / NSEC_PER_USEC;
+}
+
+void entry_format_since(uint64_t realtime_usec, char ret[static ENTRY_AGE_SIZE])
+{
+        uint64_t now_usec = now_realtime_usec();
 
         if (realtime_usec == 0) {
                 (void) snprintf(ret, ENTRY_AGE_SIZE, "-");
                 return;
         }
-        (void) clock_gettime(CLOCK_REALTIME, &now); /* can't fail with a valid clock */
-        now_usec = (uint64_t) now.tv_sec * USEC_PER_SEC + (uint64_t) now.tv_nsec / NSEC_PER_USEC;
         entry_format_age(now_usec > realtime_usec ? now_usec - realtime_usec : 0, ret);
+}
+
+static void format_lease(const struct tempfile_entry *e, char ret[static ENTRY_OWNER_SIZE])
+{
+        uint64_t now_usec = now_realtime_usec();
+        char rest[ENTRY_AGE_SIZE];
+
+        entry_format_age(e->expires_usec > now_usec ? e->expires_usec - now_usec : 0, rest);
+        if (e->state == TEMPFILE_STATE_RETAINED && *e->command)
+                (void) snprintf(ret, ENTRY_OWNER_SIZE, "%s left of %s", rest, e->command);
+        else
+                (void) snprintf(ret, ENTRY_OWNER_SIZE, "%s left", rest);
+}
+
+void entry_format_owner(const struct tempfile_entry *e, char ret[static ENTRY_OWNER_SIZE])
+{
+        const char *kind = entry_owner_kind_name(e->owner_kind);
+
+        switch (e->owner_kind) {
+        case TEMPFILE_OWNER_PROCESS:
+                (void) snprintf(ret, ENTRY_OWNER_SIZE, "%s", *e->command ? e->command : "-");
+                return;
+        case TEMPFILE_OWNER_UNIT:
+                (void) snprintf(ret, ENTRY_OWNER_SIZE, "%s", *e->unit ? e->unit : kind);
+                return;
+        case TEMPFILE_OWNER_LEASE:
+                return format_lease(e, ret);
+        default:
+                (void) snprintf(ret, ENTRY_OWNER_SIZE, "%s", kind);
+        }
+}
+
+bool entry_has_process(const struct tempfile_entry *e)
+{
+        return e->pid != 0 &&
+               (e->owner_kind == TEMPFILE_OWNER_PROCESS ||
+                e->owner_kind == TEMPFILE_OWNER_DESCRIPTOR || e->state == TEMPFILE_STATE_RETAINED);
+}
+
+void entry_format_usage(const struct usage *usage, char ret[static QUANTITY_SIZE_SIZE])
+{
+        char bytes[QUANTITY_SIZE_SIZE];
+
+        quantity_format_bytes(usage->bytes, bytes);
+        (void) snprintf(ret, QUANTITY_SIZE_SIZE, "%.20s%s", usage->error < 0 ? "-" : bytes,
+                        usage->error >= 0 && usage->is_partial ? "+" : "");
 }
 
 void entry_format_error(int32_t error, char ret[static ENTRY_ERROR_SIZE])
@@ -187,7 +238,18 @@ static void print_failure(struct json *j, const struct tempfile_entry *e)
         print_time(j, "next_try_usec", e->next_try_usec);
 }
 
-void entry_print_json(struct json *j, const struct tempfile_entry *e)
+void entry_print_json_usage(struct json *j, const struct usage *usage)
+{
+        if (usage->error < 0) {
+                json_null(j, "size");
+                json_null(j, "size_partial");
+                return;
+        }
+        json_unsigned(j, "size", usage->bytes);
+        json_bool(j, "size_partial", usage->is_partial);
+}
+
+void entry_print_json(struct json *j, const struct tempfile_entry *e, const struct usage *usage)
 {
         char id[ENTRY_ID_SIZE];
 
@@ -204,5 +266,7 @@ void entry_print_json(struct json *j, const struct tempfile_entry *e)
         print_time(j, "created_usec", e->created_usec);
         print_time(j, "expires_usec", e->expires_usec);
         print_failure(j, e);
+        if (usage)
+                entry_print_json_usage(j, usage);
         json_end(j, '}');
 }

@@ -3,16 +3,20 @@
 /*
  * tempfilectl list: the entries as a table or as JSON.
  *
- * Streams: neither form holds all entries in memory. Stops asking the daemon when the reader of
- * the output has gone.
+ * Streams: neither form holds all entries in memory, unless they are to be sorted. Stops asking
+ * the daemon when the reader of the output has gone. Sizes are looked at only when asked for:
+ * that goes to every file system there is an entry on.
  */
 
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "libclient/util.h"
+#include "tools/collection.h"
 #include "tools/ctl.h"
 #include "tools/entry.h"
+#include "tools/filter.h"
+#include "tools/pager.h"
 #include "tools/table.h"
 
 /* Title, least width, priority, weight, number. At 20 columns STATE and PATH are left. */
@@ -23,15 +27,34 @@ static const struct table_column columns[] = {
         { "KIND", 4, 30, 1, false },
         { "USER", 4, 60, 1, false },
         { "PID", 0, 80, 1, true },
-        { "COMMAND", 7, 70, 1, false },
+        { "OWNER", 7, 70, 1, false },
         { "AGE", 0, 50, 1, true },
+        { "PATH", 10, 100, 4, false },
+};
+
+static const struct table_column columns_with_size[] = {
+        { "ID", 0, 40, 1, false },
+        { "STATE", 0, 80, 1, false },
+        { "KIND", 4, 30, 1, false },
+        { "USER", 4, 60, 1, false },
+        { "PID", 0, 75, 1, true },
+        { "OWNER", 7, 70, 1, false },
+        { "AGE", 0, 50, 1, true },
+        { "SIZE", 0, 90, 1, true },
         { "PATH", 10, 100, 4, false },
 };
 /* clang-format on */
 
 struct listing {
-        struct table *table;
+        const struct ctl *ctl;
+        struct filter filter;
+        struct table *table; /* else JSON */
         struct json json;
+        bool is_kept; /* until all are there, to be sorted */
+        struct collection kept;
+        int64_t n;
+        uint64_t bytes;
+        bool is_partial; /* the sum is not all */
 };
 
 static enum table_color color_of(uint32_t state)
@@ -49,37 +72,59 @@ static enum table_color color_of(uint32_t state)
         }
 }
 
-/* The output's reader may have gone: then there is no point in going on. */
-static int check_output(void)
+static int print_row(struct listing *l, const struct tempfile_entry *e, const struct usage *usage)
 {
-        return ferror(stdout) ? -EPIPE : 0;
-}
-
-static int on_table_entry(const struct tempfile_entry *e, void *userdata)
-{
-        struct listing *l = userdata;
-        char id[ENTRY_ID_SIZE], age[ENTRY_AGE_SIZE], pid[16] = "-";
+        char id[ENTRY_ID_SIZE], age[ENTRY_AGE_SIZE], pid[16] = "-", size[QUANTITY_SIZE_SIZE];
+        char owner[ENTRY_OWNER_SIZE];
         const char *kind = e->kind == TEMPFILE_KIND_DIRECTORY ? "dir" : entry_kind_name(e->kind);
-        const char *command = *e->command ? e->command : "-", *user = entry_user_name(e->uid);
-        const char *cells[ARRAY_SIZE(columns)] = {
-                id, entry_state_name(e->state), kind, user, pid, command, age, e->path,
+        const char *cells[ARRAY_SIZE(columns_with_size)] = {
+                id, entry_state_name(e->state), kind, entry_user_name(e->uid), pid, owner, age,
         };
-        int r;
+        size_t n = ARRAY_SIZE(columns) - 1;
 
         entry_format_id(e->id, id);
         entry_format_since(e->created_usec, age);
-        if (e->pid != 0)
+        entry_format_owner(e, owner);
+        if (entry_has_process(e))
                 (void) snprintf(pid, sizeof(pid), "%" PRIu32, e->pid);
-        r = table_add(l->table, cells, color_of(e->state));
-        return r < 0 ? r : check_output();
+        if (usage) {
+                entry_format_usage(usage, size);
+                cells[n++] = size;
+        }
+        cells[n] = e->path;
+        return table_add(l->table, cells, color_of(e->state));
 }
 
-static int on_json_entry(const struct tempfile_entry *e, void *userdata)
+/* The output's reader may have gone: then there is no point in going on. */
+static int print_entry(struct listing *l, const struct tempfile_entry *e, const struct usage *usage)
+{
+        int r = 0;
+
+        if (l->table)
+                r = print_row(l, e, usage);
+        else
+                entry_print_json(&l->json, e, usage);
+        return r < 0 ? r : ferror(stdout) ? -EPIPE : 0;
+}
+
+static int on_entry(const struct tempfile_entry *e, void *userdata)
 {
         struct listing *l = userdata;
+        const struct usage *usage = NULL;
+        struct usage u;
 
-        entry_print_json(&l->json, e);
-        return check_output();
+        if (!filter_matches(&l->filter, e))
+                return 0;
+        if (l->ctl->has_size) {
+                usage_of_path(e->path, &u);
+                usage = &u;
+                if (l->ctl->is_larger && u.bytes <= l->ctl->bytes)
+                        return 0;
+                l->bytes += u.bytes;
+                l->is_partial = l->is_partial || u.is_partial || u.error < 0;
+        }
+        l->n++;
+        return l->is_kept ? collection_add(&l->kept, e, usage) : print_entry(l, e, usage);
 }
 
 static int tell_failure(int64_t error)
@@ -89,56 +134,102 @@ static int tell_failure(int64_t error)
         return ctl_error("cannot list: %s", ctl_strerror((int) error));
 }
 
-static int list_as_json(struct ctl *c, struct tempfile_admin *a)
+/* 0, or negative errno. */
+static int list_entries(struct listing *l, struct tempfile_admin *a)
 {
-        struct listing l = { 0 };
         int64_t n;
+        int r = 0;
 
-        json_init(&l.json, stdout, c->json_style);
-        json_begin(&l.json, NULL, '[');
-        n = tempfile_admin_list(a, &c->filter, on_json_entry, &l);
+        n = tempfile_admin_list(a, &l->ctl->filter, on_entry, l);
         if (n < 0)
-                return tell_failure(n); /* without the end nobody takes it for all of it */
-        json_end(&l.json, ']');
-        json_done(&l.json);
+                return (int) n;
+        collection_sort(&l->kept, l->ctl->sort, l->ctl->is_reverse);
+        for (size_t i = 0; i < l->kept.n && r >= 0; i++)
+                r = print_entry(l, &l->kept.items[i].entry,
+                                l->ctl->has_size ? &l->kept.items[i].usage : NULL);
+        return r;
+}
+
+static int list_as_json(struct listing *l, struct tempfile_admin *a)
+{
+        int r;
+
+        json_init(&l->json, stdout, l->ctl->json_style);
+        json_begin(&l->json, NULL, '[');
+        r = list_entries(l, a);
+        if (r < 0)
+                return tell_failure(r); /* without the end nobody takes it for all of it */
+        json_end(&l->json, ']');
+        json_done(&l->json);
         return CTL_OK;
 }
 
-static void print_count(int64_t n)
+static void print_count(const struct listing *l)
 {
-        printf("%s%" PRIi64 " entr%s listed.\n", n > 0 ? "\n" : "", n, n == 1 ? "y" : "ies");
+        char size[QUANTITY_SIZE_SIZE];
+
+        printf("%s%" PRIi64 " entr%s listed", l->n > 0 ? "\n" : "", l->n, l->n == 1 ? "y" : "ies");
+        if (l->ctl->has_total) {
+                quantity_format_bytes(l->bytes, size);
+                printf(", %s%s in all", l->is_partial ? "at least " : "", size);
+        }
+        puts(".");
 }
 
-static int list_as_table(struct ctl *c, struct tempfile_admin *a)
+static int list_as_table(struct listing *l, struct tempfile_admin *a)
 {
         _cleanup_(table_freep) struct table *table = NULL;
+        const struct ctl *c = l->ctl;
         struct table_style style = table_style_for(stdout, c->has_legend);
-        struct listing l = { 0 };
-        int64_t n;
-        int r;
+        int r, error;
 
-        r = table_new(stdout, columns, ARRAY_SIZE(columns), &style, &table);
+        pager_open(c);
+        r = table_new(stdout, c->has_size ? columns_with_size : columns,
+                      ARRAY_SIZE(columns) + (c->has_size ? 1 : 0), &style, &table);
         if (r < 0)
                 return ctl_error("%s", ctl_strerror(r));
-        l.table = table;
-        n = tempfile_admin_list(a, &c->filter, on_table_entry, &l);
+        l->table = table;
+        error = list_entries(l, a);
         r = table_flush(table);
-        if (n < 0)
-                return tell_failure(n);
+        if (error < 0)
+                return tell_failure(error);
         if (r < 0)
                 return ctl_error("%s", ctl_strerror(r));
-        if (c->has_legend)
-                print_count(n);
+        if (c->has_legend || c->has_total)
+                print_count(l);
+        return CTL_OK;
+}
+
+static int check_arguments(struct ctl *c)
+{
+        if (!collection_is_key(c->sort))
+                return ctl_usage_error(c->command,
+                                       "cannot sort by '%s': id, path, age, size, "
+                                       "user, pid, state or owner",
+                                       c->sort);
+        if (c->has_total && c->is_json)
+                return ctl_usage_error(c->command, "--total and --json exclude each other: sum up "
+                                                   "the members \"size\"");
+        c->has_size = c->has_size || (c->sort && streq(c->sort, "size"));
         return CTL_OK;
 }
 
 int ctl_list(struct ctl *c)
 {
         _cleanup_(ctl_disconnectp) struct tempfile_admin *a = NULL;
+        struct listing l = { .ctl = c, .is_kept = c->sort || c->is_reverse };
         int r;
 
-        r = ctl_connect(0, &a);
+        r = check_arguments(c);
+        if (r == CTL_OK)
+                r = ctl_connect(0, &a);
         if (r != CTL_OK)
                 return r;
-        return c->is_json ? list_as_json(c, a) : list_as_table(c, a);
+        if (filter_init(&l.filter, c) < 0)
+                r = ctl_error("%s", ctl_strerror(-ENOMEM));
+        else
+                r = c->is_json ? list_as_json(&l, a) : list_as_table(&l, a);
+        filter_done(&l.filter);
+        collection_done(&l.kept);
+        return r;
 }

@@ -6,19 +6,39 @@ noinst_LTLIBRARIES += %D%/libtempfilectl.la
 %C%_libtempfilectl_la_SOURCES = \
 	%D%/ancestor.c \
 	%D%/ancestor.h \
+	%D%/change.c \
+	%D%/change.h \
+	%D%/collection.c \
+	%D%/collection.h \
+	%D%/confirm.c \
+	%D%/confirm.h \
 	%D%/ctl.h \
 	%D%/entry.c \
 	%D%/entry.h \
+	%D%/filter.c \
+	%D%/filter.h \
+	%D%/give.c \
 	%D%/json.c \
 	%D%/json.h \
+	%D%/keep.c \
 	%D%/list.c \
 	%D%/mktemp.c \
+	%D%/newowner.c \
+	%D%/newowner.h \
+	%D%/option-table.c \
+	%D%/option-table.h \
 	%D%/options.c \
 	%D%/options.h \
 	%D%/output.c \
+	%D%/pager.c \
+	%D%/pager.h \
 	%D%/process.c \
 	%D%/process.h \
+	%D%/quantity.c \
+	%D%/quantity.h \
 	%D%/reap.c \
+	%D%/renew.c \
+	%D%/retain.c \
 	%D%/run.c \
 	%D%/select.c \
 	%D%/select.h \
@@ -27,7 +47,12 @@ noinst_LTLIBRARIES += %D%/libtempfilectl.la
 	%D%/table.c \
 	%D%/table.h \
 	%D%/text.c \
-	%D%/text.h
+	%D%/text.h \
+	%D%/track.c \
+	%D%/unit.c \
+	%D%/unit.h \
+	%D%/usage.c \
+	%D%/usage.h
 
 bin_PROGRAMS += %D%/tempfilectl
 %C%_tempfilectl_SOURCES = %D%/tempfilectl.c

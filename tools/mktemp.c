@@ -14,8 +14,8 @@
 
 #include "libclient/libtempfile.h"
 #include "libclient/util.h"
-#include "tools/ancestor.h"
 #include "tools/ctl.h"
+#include "tools/newowner.h"
 #include "tools/select.h"
 
 #define DEFAULT_TEMPLATE "tmp.XXXXXXXXXX"
@@ -128,31 +128,6 @@ static int place_init(struct place *p, const struct ctl *c)
         return CTL_OK;
 }
 
-/* ---- the owner ---- */
-
-static int open_owner(const struct ctl *c, pid_t *ret_pid, int *ret_pidfd)
-{
-        int r;
-
-        if (c->owner_pid > 0) {
-                r = ancestor_open_pid(c->owner_pid, ret_pidfd);
-                if (r < 0)
-                        return ctl_error("process %d cannot be the owner: %s", (int) c->owner_pid,
-                                         strerror(-r));
-                *ret_pid = c->owner_pid;
-                return CTL_OK;
-        }
-        r = ancestor_open(ret_pid, ret_pidfd);
-        if (r == -ECHILD || r == -ESRCH)
-                return ctl_error("the process that asked has ended; --owner-pid=PID names another");
-        if (r == -ENOENT)
-                return ctl_error("no usable /proc to find the owner; --owner-pid=PID names it");
-        if (r < 0)
-                return ctl_error("cannot find the owner: %s; --owner-pid=PID names it",
-                                 strerror(-r));
-        return CTL_OK;
-}
-
 /* ---- making and printing ---- */
 
 static int tell_failure(const struct ctl *c, const struct place *p, pid_t owner, int error)
@@ -230,7 +205,7 @@ int ctl_mktemp(struct ctl *c)
         r = place_init(&p, c);
         if (r != CTL_OK)
                 return r;
-        r = open_owner(c, &owner, &pidfd);
+        r = newowner_open_process(c->owner_pid, &owner, &pidfd);
         if (r != CTL_OK)
                 return r;
         r = make(c, &p, pidfd, &t);

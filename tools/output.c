@@ -102,6 +102,13 @@ void ctl_print_number(const char *label, uint64_t value)
         printf("%11s: %" PRIu64 "\n", label, value);
 }
 
+void ctl_print_would(const char *verb, const char *path)
+{
+        _cleanup_(freep) char *escaped = text_escape(path);
+
+        printf("Would %s %s\n", verb, escaped ? escaped : "?");
+}
+
 /* As after `| head`: it had what it wanted. */
 static bool is_reader_gone(void)
 {

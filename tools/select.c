@@ -25,8 +25,7 @@ static char *join(const char *dir, const char *name)
         return path;
 }
 
-/* An absolute path, as it was written, and without slashes at the end. */
-static int make_absolute(const char *argument, char **ret)
+int select_make_absolute(const char *argument, char **ret)
 {
         _cleanup_(freep) char *cwd = NULL;
         char *path;
@@ -83,7 +82,7 @@ static int selector_init(struct selector *s, const char *argument)
         *s = (struct selector) { .argument = argument };
         if (entry_parse_id(argument, &id) >= 0)
                 return add_id(s, id);
-        r = make_absolute(argument, &path);
+        r = select_make_absolute(argument, &path);
         if (r < 0)
                 return r;
         return resolve(path, &s->path);

@@ -41,4 +41,7 @@ bool selector_matches(const struct selector *s, const struct tempfile_entry *e);
 int selection_find(struct selection *wanted, struct tempfile_admin *a,
                    const struct tempfile_filter *filter);
 
+/* An absolute path, as it was written, and without slashes at the end. To be freed. */
+int select_make_absolute(const char *argument, char **ret);
+
 #endif

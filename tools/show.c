@@ -93,7 +93,7 @@ static int on_entry(const struct tempfile_entry *e, void *userdata)
         if (!is_wanted)
                 return 0;
         if (s->ctl->is_json) {
-                entry_print_json(&s->json, e);
+                entry_print_json(&s->json, e, NULL);
                 return 0;
         }
         if (!s->is_first)

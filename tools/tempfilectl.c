@@ -15,6 +15,7 @@
 #include "libclient/util.h"
 #include "tools/ctl.h"
 #include "tools/options.h"
+#include "tools/pager.h"
 
 const struct ctl_command ctl_commands[] = {
         { "list", CTL_LIST, 0, 0, false, ctl_list, "[OPTION]...",
@@ -26,6 +27,19 @@ const struct ctl_command ctl_commands[] = {
         { "reap", CTL_REAP, 0, -1, false, ctl_reap, "[OPTION]... ID|PATH...|--all",
           "Delete now what has no owner any more",
           "Only entries whose owner is gone are deleted, unless --force is given." },
+        { "keep", CTL_KEEP, 0, -1, false, ctl_keep, "[OPTION]... ID|PATH...",
+          "Let entries stay: temporary no more", NULL },
+        { "track", CTL_TRACK, 1, -1, false, ctl_track, "[OPTION]... PATH...",
+          "Have paths that exist deleted when their owner ends",
+          "The owner is the calling program, as with mktemp, unless an option says otherwise." },
+        { "give", CTL_GIVE, 0, -1, false, ctl_give, "[OPTION]... ID|PATH...",
+          "Give entries another owner",
+          "That is the calling program, as with mktemp, unless an option says otherwise." },
+        { "renew", CTL_RENEW, 0, -1, false, ctl_renew, "[OPTION]... ID|PATH... TIME",
+          "Have leases end TIME from now, as 90min, 2h, 1d", NULL },
+        { "retain", CTL_RETAIN, 0, -1, false, ctl_retain, "[OPTION]... ID|PATH... TIME",
+          "Have entries outlive their owner by TIME, as 90min, 2h, 1d",
+          "What is retained can be looked at, and kept. With 0 it goes with its owner again." },
         { "run", CTL_RUN, 1, -1, true, ctl_run, "[OPTION]... COMMAND [ARGUMENT]...",
           "Run a command with a temporary directory of its own",
           "TMPDIR, TMP and TEMP name the directory. It goes when the command ends, however that\n"
@@ -93,5 +107,7 @@ int main(int argc, char **argv)
         status = parse_command_line(&c, argc, argv);
         if (status == CTL_OK && !c.done)
                 status = c.command->run(&c);
-        return ctl_finish_output(status);
+        status = ctl_finish_output(status);
+        pager_close();
+        return status;
 }

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TEMPFILED_UNIT_H
+#define TEMPFILED_UNIT_H
+
+/*
+ * systemd's units, as far as the names of control groups tell. Needs no systemd.
+ */
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* Is this process in the unit? 1 it is; 0 it is not; negative errno. */
+int unit_has_process(const char *unit, pid_t pid);
+
+/* Finds a process of the unit. Close-on-exec. 0; -ESRCH none is in it; others. */
+int unit_open_process(const char *unit, int *ret_pidfd);
+
+#endif
