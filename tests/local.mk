@@ -219,7 +219,8 @@ dist_check_SCRIPTS = \
 	%D%/test-ctl.sh \
 	%D%/test-examples.sh \
 	%D%/test-install.sh \
-	%D%/test-programs.sh
+	%D%/test-programs.sh \
+	%D%/test-scan.sh
 TESTS += $(dist_check_SCRIPTS)
 
 EXTRA_DIST += \

@@ -10,7 +10,7 @@
 
 ctl=$TEMPFILECTL
 page=${top_srcdir:-$(dirname "$0")/..}/tools/tempfilectl.1
-commands=(list show status reap keep track give renew retain run mktemp)
+commands=(list show status scan reap keep track give renew retain run mktemp)
 files=$work/files # where things are made
 ordinary=65534    # an ordinary one, when this runs as root
 status=0

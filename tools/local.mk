@@ -13,14 +13,21 @@ noinst_LTLIBRARIES += %D%/libtempfilectl.la
 	%D%/confirm.c \
 	%D%/confirm.h \
 	%D%/ctl.h \
+	%D%/deleted.c \
 	%D%/entry.c \
 	%D%/entry.h \
+	%D%/exclusion.c \
+	%D%/exclusion.h \
 	%D%/filter.c \
 	%D%/filter.h \
 	%D%/give.c \
+	%D%/inuse.c \
+	%D%/inuse.h \
 	%D%/json.c \
 	%D%/json.h \
 	%D%/keep.c \
+	%D%/leftover.c \
+	%D%/leftover.h \
 	%D%/list.c \
 	%D%/mktemp.c \
 	%D%/newowner.c \
@@ -34,12 +41,17 @@ noinst_LTLIBRARIES += %D%/libtempfilectl.la
 	%D%/pager.h \
 	%D%/process.c \
 	%D%/process.h \
+	%D%/progress.c \
+	%D%/progress.h \
 	%D%/quantity.c \
 	%D%/quantity.h \
 	%D%/reap.c \
 	%D%/renew.c \
 	%D%/retain.c \
 	%D%/run.c \
+	%D%/scan-delete.c \
+	%D%/scan.c \
+	%D%/scan.h \
 	%D%/select.c \
 	%D%/select.h \
 	%D%/show.c \

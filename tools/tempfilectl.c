@@ -24,6 +24,10 @@ const struct ctl_command ctl_commands[] = {
           "Show all that is known about entries", NULL },
         { "status", CTL_STATUS, 0, 0, false, ctl_status, "[OPTION]...",
           "Show the daemon at a glance", NULL },
+        { "scan", CTL_SCAN, 0, -1, false, ctl_scan, "[OPTION]... [DIR]...",
+          "Find what other programs left behind",
+          "Looks into /tmp, /var/tmp and /dev/shm, or the directories given, for what no process\n"
+          "has open, mapped, as a directory, executed, bound, locked or mounted." },
         { "reap", CTL_REAP, 0, -1, false, ctl_reap, "[OPTION]... ID|PATH...|--all",
           "Delete now what has no owner any more",
           "Only entries whose owner is gone are deleted, unless --force is given." },
