@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
@@ -61,6 +62,19 @@ static int check_may_signal(const struct inspect_job *i)
         return -EPERM;
 }
 
+/* The client's may stand for a thread alone (PIDFD_THREAD), which can end before its process: one
+ * of our own is watched. Theirs is alive after ours was opened, so both are of one process. */
+static int replace_pidfd(struct inspect_job *i, pid_t pid)
+{
+        int own = pidfd_open(pid, 0);
+
+        if (own < 0)
+                return -errno;
+        i->client_fd = i->pidfd; /* closed where that may take its time */
+        i->pidfd = own;
+        return pidfd_is_dead(i->client_fd) ? -ESRCH : 0;
+}
+
 static int inspect_process(struct inspect_job *i)
 {
         pid_t pid = i->pid;
@@ -71,6 +85,8 @@ static int inspect_process(struct inspect_job *i)
                 return r;
         if (pid == 0) {
                 r = pidfd_get_pid(i->pidfd, &pid);
+                if (r >= 0)
+                        r = replace_pidfd(i, pid);
                 if (r < 0)
                         return r;
         }

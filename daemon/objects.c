@@ -7,6 +7,7 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -380,7 +381,25 @@ int registry_store_owner(struct registry *g, struct owner *o)
                 row.unit = o->process->unit;
         }
         o->stored_in = g->attempt;
+        if (!o->is_fresh)
+                TAILQ_INSERT_TAIL(&g->fresh, o, fresh);
+        o->is_fresh = true;
         return store_add_owner(g->store, &row);
+}
+
+/* The store has what is known of them: memory need not. */
+void registry_forget_processes(struct registry *g)
+{
+        struct owner *o;
+
+        while ((o = TAILQ_FIRST(&g->fresh))) {
+                TAILQ_REMOVE(&g->fresh, o, fresh);
+                o->is_fresh = false;
+                if (o->process)
+                        process_done(o->process);
+                free(o->process);
+                o->process = NULL;
+        }
 }
 
 static void unlink_owner(struct registry *g, struct owner *o)
@@ -425,6 +444,36 @@ int registry_add_owner(struct registry *g, struct process *p, int *pidfd, struct
         return registry_store_owner(g, o);
 }
 
+int registry_find_lost_owner(struct registry *g, struct owner *o, struct peer *p)
+{
+        struct store_owner row = { .id = o->id,
+                                   .boot = g->epoch.boot,
+                                   .pid_ns = g->epoch.pid_ns,
+                                   .init_start = g->epoch.init_start,
+                                   .pid = p->pid };
+        _cleanup_(closep) int pidfd = -1;
+        int r;
+
+        if (p->owner || pidfd_is_dead(p->pidfd))
+                return -EBUSY;
+        r = process_read_start(p->pid, &row.start);
+        if (r < 0)
+                return r;
+        pidfd = fcntl(p->pidfd, F_DUPFD_CLOEXEC, 3);
+        if (pidfd < 0)
+                return -errno;
+        o->pid = p->pid;
+        r = registry_watch_owner(g, o, &pidfd);
+        if (r < 0)
+                return r;
+        o->start = row.start;
+        o->epoch = g->epoch;
+        o->is_lost = false;
+        p->owner = o;
+        TAILQ_INSERT_TAIL(&o->peers, p, of_owner);
+        return store_move_owner(g->store, &row);
+}
+
 /* Another kind than a process; taken, also on failure. @p, who asked for it, may be NULL. */
 int registry_add_other_owner(struct registry *g, struct owner *o, const struct peer *p)
 {
@@ -453,6 +502,8 @@ void registry_drop_owner(struct registry *g, struct owner *o)
                 TAILQ_REMOVE(&o->peers, p, of_owner);
                 p->owner = NULL;
         }
+        if (o->is_fresh)
+                TAILQ_REMOVE(&g->fresh, o, fresh);
         if (o->is_ending)
                 TAILQ_REMOVE(&g->ending, o, ending);
         (void) store_remove_owner(g->store, o->id); /* else a row too many until the next start */

@@ -159,7 +159,7 @@ static int on_wake(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 
 static void pool_freep(struct pool **p)
 {
-        pool_free(*p);
+        (void) pool_free(*p); /* no job has run yet */
 }
 
 int pool_new(sd_event *event, void (*ready)(void *userdata), void *userdata, struct pool **ret)
@@ -186,12 +186,12 @@ int pool_new(sd_event *event, void (*ready)(void *userdata), void *userdata, str
         return 0;
 }
 
-void pool_free(struct pool *p)
+bool pool_free(struct pool *p)
 {
         bool hangs = false;
 
         if (!p)
-                return;
+                return true;
         sd_event_source_disable_unref(p->wake);
         pthread_mutex_lock(&p->lock);
         p->is_stopping = true;
@@ -200,13 +200,14 @@ void pool_free(struct pool *p)
                 hangs = hangs || p->workers[i].job;
         pthread_mutex_unlock(&p->lock);
         if (hangs)
-                return; /* its thread still uses all this */
+                return false; /* its thread still uses all this */
         for (unsigned int i = 0; i < p->n_workers; i++)
                 pthread_join(p->workers[i].thread, NULL);
         close_fd(p->wake_fd);
         pthread_mutex_destroy(&p->lock);
         pthread_cond_destroy(&p->work);
         free(p);
+        return true;
 }
 
 /* Called locked. A thread that can't be started is none: the job waits for another. */

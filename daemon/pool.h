@@ -11,6 +11,7 @@
  * runs moves there.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <systemd/sd-event.h>
@@ -32,8 +33,9 @@ struct job {
 /* @done_userdata goes to each job's done(). @ready is called in the loop when finished jobs wait. */
 int pool_new(sd_event *event, void (*ready)(void *userdata), void *userdata, struct pool **ret);
 
-/* Joins the idle threads and gives up those that hang. Jobs not run yet are dropped. */
-void pool_free(struct pool *p);
+/* Joins the threads. Jobs not run yet are dropped. False: some hang, and go on using their jobs and
+ * what these refer to, which therefore must stay. */
+bool pool_free(struct pool *p);
 
 /* The job is the pool's until its done() is called. */
 void pool_submit(struct pool *p, struct job *j);

@@ -99,10 +99,13 @@ static void sweep_late(struct registry *g, struct tag *t)
 static void known_tag(struct registry *g, struct peer *p, struct tag *t, const struct wire_tag *m,
                       int fd, struct request *r)
 {
-        if (memcmp(t->key, m->key, NAME_KEY_SIZE) == 0 && t->owner->pid == p->pid &&
-            t->owner->state != OWNER_LIVING)
+        bool has_key = memcmp(t->key, m->key, NAME_KEY_SIZE) == 0;
+
+        if (has_key && t->owner->pid == p->pid && t->owner->state != OWNER_LIVING)
                 sweep_late(g, t);
-        if (t->owner != p->owner || memcmp(t->key, m->key, NAME_KEY_SIZE) != 0) {
+        if (has_key && t->owner->is_lost)
+                (void) registry_find_lost_owner(g, t->owner, p); /* else it stays lost */
+        if (t->owner != p->owner || !has_key) {
                 pool_close(g->pool, p->cred.uid, fd);
                 return registry_fail(g, r, -EEXIST);
         }

@@ -99,7 +99,8 @@ struct owner {
         bool is_exhausted;
         bool is_hungry, is_ending, is_released;
         bool must_read_again; /* what was read, or written, did not last */
-        TAILQ_ENTRY(owner) ending;
+        TAILQ_ENTRY(owner) ending, fresh;
+        bool is_fresh;
         uint64_t cursor;
         unsigned int n_jobs;
 };
@@ -138,6 +139,7 @@ struct registry {
         void *pending;                                                   /* struct pending by id */
         struct owner_list dying;
         struct owner_list ending; /* everything was tried */
+        struct owner_list fresh;  /* stored in the open transaction */
         TAILQ_HEAD(, directory) changed;
         struct request_list uncommitted, unsynced;
         struct batch *submitted; /* to begin with the commit */
@@ -147,7 +149,7 @@ struct registry {
         uint64_t n_owners, n_tags, n_directories, n_reaping, n_reaped, n_failed;
         uint64_t attempt; /* to commit: this one's number */
         int mounts_fd;
-        int inotify_fd; /* of the descriptor owners; -1: there has been none */
+        int inotify_fd;      /* of the descriptor owners; -1: there has been none */
         uint64_t n_closings; /* that it has reported */
         sd_event_source *inotify;
         sd_event_source *mounts, *retry_timer, *flush_timer, *again_timer, *lease_timer;
@@ -181,6 +183,8 @@ void registry_free_owner(struct owner *o);  /* that is in no tree */
 void registry_owner_ended(struct owner *o); /* dealt with in the next turn */
 /* Into memory and the store. */
 int registry_store_owner(struct registry *g, struct owner *o); /* unless it is */
+/* A lost one has been heard of: this peer knows the key of one of its tags. */
+int registry_find_lost_owner(struct registry *g, struct owner *o, struct peer *p);
 int registry_add_other_owner(struct registry *g, struct owner *o, const struct peer *p);
 int registry_add_cred(struct registry *g, const struct cred *c, struct known_cred **ret);
 int registry_add_directory(struct registry *g, const char *path, const struct identity *i,
@@ -194,6 +198,7 @@ void registry_leave_directory(struct registry *g, struct directory *d, uint64_t 
 /* One user more or less, when the turn is committed. */
 void registry_directory_changes(struct registry *g, struct directory *d, int n);
 void registry_settle_directories(struct registry *g, bool is_committed);
+void registry_forget_processes(struct registry *g);
 void registry_unstore_objects(struct registry *g);
 void registry_free_objects(struct registry *g);
 

@@ -181,8 +181,10 @@ static void commit(struct registry *g)
         registry_settle_directories(g, r >= 0);
         settle_requests(g, r);
         settle_jobs(g, r);
-        if (r >= 0)
+        if (r >= 0) {
+                registry_forget_processes(g);
                 reaping_end_all(g);
+        }
         g->attempt++;
         /* What settling has changed: owners that go, and the next batches of those that stay. */
         if (r >= 0) {
@@ -323,6 +325,7 @@ int registry_new(sd_event *event, struct store *store, int state_dirfd, bool is_
         };
         TAILQ_INIT(&g->dying);
         TAILQ_INIT(&g->ending);
+        TAILQ_INIT(&g->fresh);
         TAILQ_INIT(&g->changed);
         TAILQ_INIT(&g->uncommitted);
         TAILQ_INIT(&g->unsynced);
@@ -352,7 +355,8 @@ void registry_free(struct registry *g)
         close_fd(g->mounts_fd);
         sd_event_source_disable_unref(g->inotify);
         close_fd(g->inotify_fd);
-        pool_free(g->pool);
+        if (!pool_free(g->pool))
+                return; /* a thread that hangs still looks at paths and credentials in here */
         batch_free_submitted(g);
         registry_free_pending(g);
         registry_free_objects(g);

@@ -36,6 +36,13 @@ int store_end_owner(struct store *s, uint64_t id)
         return store_change(s, STMT_END_OWNER, "i", (int64_t) id);
 }
 
+int store_move_owner(struct store *s, const struct store_owner *o)
+{
+        return store_change(s, STMT_MOVE_OWNER, "ibiiii", (int64_t) o->id, bytes_of_id(&o->boot),
+                            (int64_t) o->pid_ns, (int64_t) o->init_start, (int64_t) o->pid,
+                            (int64_t) o->start);
+}
+
 int store_remove_owner(struct store *s, uint64_t id)
 {
         return store_change(s, STMT_REMOVE_OWNER, "i", (int64_t) id);

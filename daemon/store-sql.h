@@ -98,6 +98,9 @@ static const char *const migrations[] = {
         X(ROLLBACK, "ROLLBACK")                                                                    \
         X(ADD_OWNER, "INSERT INTO owner VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")  \
         X(END_OWNER, "UPDATE owner SET is_dead = 1 WHERE id = ?")                                  \
+        X(MOVE_OWNER,                                                                              \
+          "UPDATE owner SET boot = ?2, pid_ns = ?3, init_start = ?4, pid = ?5, start = ?6"         \
+          " WHERE id = ?1")                                                                        \
         X(REMOVE_OWNER, "DELETE FROM owner WHERE id = ?")                                          \
         X(ADD_DIRECTORY, "INSERT INTO directory VALUES (?, ?, ?, ?)")                              \
         X(REMOVE_DIRECTORY, "DELETE FROM directory WHERE id = ?")                                  \

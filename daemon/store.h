@@ -135,6 +135,8 @@ int store_get_counts(struct store *s, struct store_counts *ret);
 /* Numbers are the caller's, never 0, never used twice. */
 int store_add_owner(struct store *s, const struct store_owner *o);
 int store_end_owner(struct store *s, uint64_t id); /* it is dead */
+/* Known again by another number: boot, pid_ns, init_start, pid and start are written. */
+int store_move_owner(struct store *s, const struct store_owner *o);
 int store_remove_owner(struct store *s, uint64_t id);
 int store_add_directory(struct store *s, const struct store_directory *d);
 int store_remove_directory(struct store *s, uint64_t id);
