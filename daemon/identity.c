@@ -272,3 +272,41 @@ int identity_open_directory(const char *path, const struct identity *expected)
                 return -ESTALE;
         return TAKE_FD(fd);
 }
+
+/* The deepest directory above @path that exists, if it is of that file system. */
+static int open_above(const char *path, const struct identity *i)
+{
+        _cleanup_(freep) char *copy = strdup(path);
+        struct identity above = { 0 };
+        char *slash;
+        int fd = -1;
+
+        while (copy && fd < 0 && (slash = strrchr(copy, '/'))) {
+                *slash = 0;
+                fd = open(*copy ? copy : "/", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        }
+        if (fd >= 0 && read_file_system(fd, &above) >= 0 && same_file_system(&above, i))
+                return fd;
+        close_fd(fd);
+        return -1;
+}
+
+bool identity_is_deleted(const char *path, const struct identity *i)
+{
+        _cleanup_(closep) int above = -1, found = -1;
+        union {
+                struct file_handle h;
+                char space[sizeof(struct file_handle) + IDENTITY_HANDLE_MAX];
+        } u;
+
+        if (i->handle_len == 0)
+                return false;
+        above = open_above(path, i);
+        if (above < 0)
+                return false;
+        u.h.handle_type = i->handle_type;
+        u.h.handle_bytes = i->handle_len;
+        memcpy(u.h.f_handle, i->handle, i->handle_len);
+        found = open_by_handle_at(above, &u.h, O_PATH | O_CLOEXEC);
+        return found < 0 && errno == ESTALE;
+}

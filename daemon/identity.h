@@ -60,4 +60,11 @@ int identity_unpack(const uint8_t *data, size_t len, struct identity *ret);
  */
 int identity_open_directory(const char *path, const struct identity *expected);
 
+/*
+ * Is that directory, which is not at its path, deleted for sure, and not only unmounted or moved?
+ * Its file system must be mounted where the path leads to, and say so of the handle, which only
+ * a daemon with CAP_DAC_READ_SEARCH may ask. False: it is, or can't be told.
+ */
+bool identity_is_deleted(const char *path, const struct identity *i);
+
 #endif

@@ -38,6 +38,8 @@ int reaper_open_place(struct reap_place *p)
         r = identity_open_directory(p->path, p->identity);
         if (r >= 0)
                 p->opened_fd = r;
+        else if (r == -ENOENT || r == -ESTALE)
+                p->is_deleted = cred_enter(NULL) >= 0 && identity_is_deleted(p->path, p->identity);
         return r;
 }
 
@@ -255,7 +257,7 @@ int reaper_delete(struct job *j)
 
                 if (dirfd < 0) {
                         t.item->error = dirfd;
-                        t.item->outcome = REAP_WAITING;
+                        t.item->outcome = d->place.is_deleted ? REAP_GONE : REAP_WAITING;
                         continue;
                 }
                 reaper_aside_name(d->key, t.item->id, t.aside);
@@ -365,8 +367,8 @@ int reaper_sweep(struct job *j)
         int dirfd = reaper_open_place(&s->place);
 
         if (dirfd < 0) {
-                s->error = dirfd;
-                s->is_waiting = true;
+                s->error = s->place.is_deleted ? 0 : dirfd;
+                s->is_waiting = s->error < 0;
                 return 0;
         }
         qsort(s->tags, s->n_tags, sizeof(*s->tags), compare_tags);

@@ -46,6 +46,7 @@ struct reap_place {
         int fd;          /* of the directory, borrowed; -1: open it by its path */
         bool is_foreign; /* never by its path */
         int opened_fd;   /* result: what was opened then; the caller's */
+        bool is_deleted; /* result: with everything that was in it */
 };
 
 struct delete_job {

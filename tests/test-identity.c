@@ -269,6 +269,25 @@ START_TEST(what_stands_in_its_place_is_refused)
 }
 END_TEST
 
+START_TEST(only_a_deleted_directory_counts_as_deleted)
+{
+        struct identity i;
+
+        SKIP_UNLESS_ROOT("to ask a file system for a handle");
+        ck_assert_int_eq(mkdir(unit_path(dir, "d"), 0700), 0);
+        i = look_at("d");
+        if (i.handle_len == 0)
+                SKIP("this file system gives no handles");
+        ck_assert(!identity_is_deleted(unit_path(dir, "d"), &i));
+        ck_assert_int_eq(rename(unit_path(dir, "d"), unit_path(dir, "e")), 0);
+        ck_assert(!identity_is_deleted(unit_path(dir, "d"), &i));
+        ck_assert_int_eq(rmdir(unit_path(dir, "e")), 0);
+        ck_assert(identity_is_deleted(unit_path(dir, "d"), &i));
+        i.fs_id++; /* another file system, that is not mounted */
+        ck_assert(!identity_is_deleted(unit_path(dir, "d"), &i));
+}
+END_TEST
+
 START_TEST(removed_directory_made_again_is_another)
 {
         struct identity i = make_directory("d");
@@ -304,6 +323,7 @@ static Suite *identity_suite(void)
         tcase_add_test(t, renamed_directory_is_not_there);
         tcase_add_test(t, what_stands_in_its_place_is_refused);
         tcase_add_test(t, removed_directory_made_again_is_another);
+        tcase_add_test(t, only_a_deleted_directory_counts_as_deleted);
         suite_add_tcase(s, t);
         return s;
 }
