@@ -10,7 +10,7 @@
 
 ctl=$TEMPFILECTL
 page=${top_srcdir:-$(dirname "$0")/..}/tools/tempfilectl.1
-commands=(list show status scan reap keep track give renew retain run mktemp)
+commands=(list show status scan check metrics reap keep track give renew retain run mktemp)
 files=$work/files # where things are made
 ordinary=65534    # an ordinary one, when this runs as root
 status=0
@@ -137,7 +137,7 @@ test_no_daemon() {
     local words
 
     for words in list "list --json" "show 1.2" status "reap --all" "run true" mktemp "mktemp -d" \
-        "keep 1.2" "give --boot 1.2" "renew 1.2 1h" "retain 1.2 1h" "track /dev/null"; do
+        check metrics "keep 1.2" "give --boot 1.2" "renew 1.2 1h" "retain 1.2 1h" "track /dev/null"; do
         # shellcheck disable=SC2086
         ctl $words
         check "no daemon: $words says where it looked" names_the_socket
@@ -190,6 +190,56 @@ test_documentation() {
         tap_skip "the manual page is well formed" "mandoc is not installed"
     else
         check "the manual page is well formed" [ -z "$(mandoc -T lint -W warning "$page")" ]
+    fi
+}
+
+# ---- completion --------------------------------------------------------------------------------
+
+# complete WORD...: what bash would offer for the last one, sorted.
+complete_words() {
+    # shellcheck disable=SC2034
+    local COMP_WORDS=(tempfilectl "$@") COMP_CWORD=$# COMPREPLY=()
+
+    _tempfilectl
+    printf '%s\n' "${COMPREPLY[@]}" | sort
+}
+
+# The long options that zsh would offer; those of all commands without one.
+options_of_zsh() {
+    local file=${page%/*}/completion/_tempfilectl
+
+    if (($# == 0)); then
+        sed -n '/^common=(/,/^)/p' "$file"
+    else
+        sed -n "/^    $1)/,/;;/p" "$file"
+    fi | sed -nE "s/^ *'--([a-z-]+)[=[].*/\1/p; s/^ *'\(-. --([a-z-]+)\).*/\1/p; s/^ *'-([a-z])\[.*/\1/p" | sort
+}
+
+test_completion() {
+    local command
+
+    # shellcheck source=../tools/completion/tempfilectl
+    . "${page%/*}/completion/tempfilectl"
+    check "bash completes the commands of --help" [ "$(complete_words '')" = \
+        "$(printf '%s\n' "${commands[@]}" | sort)" ]
+    check "bash completes a part" [ "$(complete_words sta)" = status ]
+    check "zsh completes the commands of --help" [ "$(sed -n "/^commands=(/,/^)/s/^    '\([a-z]*\):.*/\1/p" \
+        "${page%/*}/completion/_tempfilectl")" = "$(printf '%s\n' "${commands[@]}")" ]
+    check "zsh has the options of --help" [ "$(options_of_zsh)" = "$(options_of_help)" ]
+    for command in "${commands[@]}"; do
+        check "bash completes the options of $command --help" [ \
+            "$(complete_words "$command" -- | sed 's/^--//; s/=$//')" = \
+            "$(options_of_help "$command" | grep ..)" ]
+        check "zsh completes the options of $command --help" [ \
+            "$({ options_of_zsh "$command"; options_of_zsh; } | sort)" = "$(options_of_help "$command")" ]
+    done
+    check "bash completes a value" [ "$(complete_words list --sort = s | tr '\n' ' ')" = "size state " ]
+    check "bash completes a value that is a word of its own" [ "$(complete_words list --sort own)" = owner ]
+    check "bash completes a process" [ "$(complete_words list --pid = $$)" = $$ ]
+    if command -v zsh >/dev/null; then
+        check "zsh reads its completion" zsh -n "${page%/*}/completion/_tempfilectl"
+    else
+        tap_skip "zsh reads its completion" "zsh is not installed"
     fi
 }
 
@@ -712,6 +762,61 @@ test_questions() {
     end_process $subject KILL
 }
 
+# ---- check and metrics -------------------------------------------------------------------------
+
+test_check() {
+    local dir=$files/checked
+
+    mkdir "$dir"
+    touch "$dir/a" "$dir/b"
+    ctl track -q --owner-pid=$$ "$dir/a" "$dir/b"
+    ctl check
+    check "check finds that all agrees" out_like '0 of * entries differ.'
+    ctl check -q
+    check "quietly" [ "$status:$out" = 0: ]
+    rm "$dir/a" "$dir/b"
+    mkdir "$dir/b"
+    ctl check
+    check "check fails when something differs" [ "$status" = 1 ]
+    status=0
+    check "and says what" out_like "*is not there *$dir/a*is of another kind *$dir/b*2 of * entries differ."
+    ctl check --json
+    check "in JSON, too" [ "$status:$(json '[e["difference"] for e in j]')" = \
+        "1:['is not there', 'is of another kind']" ]
+    ctl keep -q "$dir/a" "$dir/b"
+    rmdir "$dir/b" "$dir"
+}
+
+# Each line is of one of OpenMetrics' forms, each sample follows its type, and the last is EOF.
+is_openmetrics() {
+    python3 -c "if True:
+        import re, sys
+        types, lines = {}, sys.stdin.read().split('\n')
+        assert lines[-2:] == ['# EOF', '']
+        for line in lines[:-2]:
+            if m := re.fullmatch(r'# TYPE (\w+) (gauge|counter|info)', line):
+                assert m[1] not in types
+                types[m[1]] = m[2]
+            elif m := re.fullmatch(r'# (HELP|UNIT) (\w+) .+', line):
+                assert m[2] == list(types)[-1]
+                assert m[1] != 'UNIT' or m[2].endswith('_' + line.split()[-1])
+            else:
+                m = re.fullmatch(r'(\w+?)(_total|_info)?({\w+=\"[^\"]*\"(,\w+=\"[^\"]*\")*})? \d+', line)
+                assert m[1] == list(types)[-1], line
+                assert m[2] == {'gauge': None, 'counter': '_total', 'info': '_info'}[types[m[1]]]
+    " <<<"$out"
+}
+
+test_metrics() {
+    ctl metrics
+    check "metrics are OpenMetrics" is_openmetrics
+    check "metrics have what is leaked" out_like $'*\ntempfiled_leaked_entries 0\n*'
+    check "metrics have each user's" out_like "*tempfiled_user_entries{uid=\"$(id -u)\",state=\"live\"} *"
+    ctl metrics --size
+    check "metrics with sizes are OpenMetrics" is_openmetrics
+    check "and have each user's" out_like "*tempfiled_user_bytes{uid=\"$(id -u)\",state=\"live\"} *"
+}
+
 # ---- reap --------------------------------------------------------------------------------------
 
 test_reap() {
@@ -794,6 +899,7 @@ test_other_user() {
 test_arguments
 test_no_daemon
 test_documentation
+test_completion
 daemon_start || exit 1
 test_empty
 test_output
@@ -808,6 +914,8 @@ test_filters
 test_pager
 test_changes
 test_questions
+test_check
+test_metrics
 test_reap
 test_stuck
 test_other_user

@@ -8,6 +8,7 @@ noinst_LTLIBRARIES += %D%/libtempfilectl.la
 	%D%/ancestor.h \
 	%D%/change.c \
 	%D%/change.h \
+	%D%/check.c \
 	%D%/collection.c \
 	%D%/collection.h \
 	%D%/confirm.c \
@@ -29,6 +30,7 @@ noinst_LTLIBRARIES += %D%/libtempfilectl.la
 	%D%/leftover.c \
 	%D%/leftover.h \
 	%D%/list.c \
+	%D%/metrics.c \
 	%D%/mktemp.c \
 	%D%/newowner.c \
 	%D%/newowner.h \
@@ -71,3 +73,10 @@ bin_PROGRAMS += %D%/tempfilectl
 %C%_tempfilectl_LDADD = %D%/libtempfilectl.la libclient/libtempfile-core.la libclient/libground.la
 
 dist_man_MANS += %D%/tempfilectl.1
+
+# Where the shells look by default below a prefix; make bashcompletiondir=DIR says otherwise, as
+# pkg-config --variable=completionsdir bash-completion would.
+bashcompletiondir = $(datadir)/bash-completion/completions
+dist_bashcompletion_DATA = %D%/completion/tempfilectl
+zshcompletiondir = $(datadir)/zsh/site-functions
+dist_zshcompletion_DATA = %D%/completion/_tempfilectl

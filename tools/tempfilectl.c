@@ -28,6 +28,10 @@ const struct ctl_command ctl_commands[] = {
           "Find what other programs left behind",
           "Looks into /tmp, /var/tmp and /dev/shm, or the directories given, for what no process\n"
           "has open, mapped, as a directory, executed, bound, locked or mounted." },
+        { "check", CTL_CHECK, 0, 0, false, ctl_check, "[OPTION]...",
+          "Check whether the daemon and the file system agree", "Exits with 1 if they do not." },
+        { "metrics", CTL_METRICS, 0, 0, false, ctl_metrics, "[OPTION]...",
+          "Print the daemon's numbers as OpenMetrics text", NULL },
         { "reap", CTL_REAP, 0, -1, false, ctl_reap, "[OPTION]... ID|PATH...|--all",
           "Delete now what has no owner any more",
           "Only entries whose owner is gone are deleted, unless --force is given." },
