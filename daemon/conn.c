@@ -104,6 +104,14 @@ static void queue_packet(struct conn *c, const void *data, size_t len)
         watch(c);
 }
 
+/* Who has gone may have sent something before: that is to be read. */
+static void send_failed(struct conn *c, int error)
+{
+        if (error == -EPIPE || error == -ECONNRESET)
+                return server_ready(c->server, c);
+        fault(c, "could not be answered");
+}
+
 static void send_packet_with(struct conn *c, const void *data, size_t len, int fd)
 {
         ssize_t n;
@@ -116,7 +124,7 @@ static void send_packet_with(struct conn *c, const void *data, size_t len, int f
         else if (n == -EAGAIN)
                 queue_packet(c, data, len);
         else if (n < 0)
-                server_ready(c->server, c); /* it has gone: what it sent before is to be read */
+                send_failed(c, (int) n);
 }
 
 static void send_packet(struct conn *c, const void *data, size_t len)
@@ -137,7 +145,7 @@ static void send_queued(struct conn *c)
                 c->n_out--;
                 free(p);
                 if (n < 0)
-                        server_ready(c->server, c);
+                        send_failed(c, (int) n);
         }
         watch(c);
 }
@@ -502,13 +510,13 @@ static int receive_one(struct conn *c, struct incoming *in)
                 return receive_one(c, in);
         if (n < 0 && errno == EAGAIN)
                 return 0;
-        if (n <= 0) {
+        sender = n >= 0 ? take_control(c, &m, in) : -1;
+        if (n <= 0 && sender < 0) { /* an empty packet has a sender, the end has none */
                 close_conn(c, false);
                 return 0;
         }
         in->len = (size_t) n;
-        sender = take_control(c, &m, in);
-        if (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
+        if (sender == c->peer.pid && (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
                 fault(c, "sent too large a message");
         else if (sender == c->peer.pid)
                 dispatch(c, in);

@@ -126,6 +126,8 @@ remover_fixture = \
 # The daemon's modules, one by one.
 check_LTLIBRARIES += %D%/libunit.la
 %C%_libunit_la_SOURCES = \
+	%D%/server-fixture.c \
+	%D%/server-fixture.h \
 	%D%/store-fixture.c \
 	%D%/store-fixture.h \
 	%D%/unit.c \
@@ -133,11 +135,13 @@ check_LTLIBRARIES += %D%/libunit.la
 %C%_libunit_la_CPPFLAGS = $(unit_cppflags)
 
 unit_programs = \
+	%D%/test-conn \
 	%D%/test-cred \
 	%D%/test-identity \
 	%D%/test-owner \
 	%D%/test-pool \
 	%D%/test-reaper \
+	%D%/test-registry \
 	%D%/test-store \
 	%D%/test-store-disk
 check_PROGRAMS += $(unit_programs)
@@ -177,6 +181,14 @@ unit_ldadd = \
 %C%_test_reaper_SOURCES = %D%/test-reaper.c
 %C%_test_reaper_CPPFLAGS = $(unit_cppflags)
 %C%_test_reaper_LDADD = $(unit_ldadd)
+
+%C%_test_conn_SOURCES = %D%/test-conn.c
+%C%_test_conn_CPPFLAGS = $(unit_cppflags)
+%C%_test_conn_LDADD = $(unit_ldadd)
+
+%C%_test_registry_SOURCES = %D%/test-registry.c
+%C%_test_registry_CPPFLAGS = $(unit_cppflags)
+%C%_test_registry_LDADD = $(unit_ldadd)
 endif
 
 # With libFuzzer it brings its own main(); without, it replays the corpus.
