@@ -30,6 +30,7 @@
 #include "tests/crash-trace.h"
 
 #define SYSCALL_STOP (SIGTRAP | 0x80)
+#define BUSY_MAX 100U /* looks at a victim that is busy and makes no system call: it hangs */
 #define OPTIONS (PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE)
 
 /* glibc's <sys/ptrace.h> gives it this name, and clashes with <linux/ptrace.h>. */
@@ -325,12 +326,39 @@ static void signal_drain(const struct trace *t)
                 ;
 }
 
+/* Does the thread sleep? One that only waits for a processor, or for the disk, is not done. */
+static bool is_asleep(const struct trace *t, pid_t tid)
+{
+        char path[64], line[512];
+        const char *state;
+        bool ok = false;
+        FILE *f;
+
+        (void) snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", t->pid, tid);
+        f = fopen(path, "re");
+        if (!f)
+                return true;
+        if (fgets(line, sizeof(line), f) && (state = strrchr(line, ')')))
+                ok = state[2] == 'S' || state[2] == 'Z';
+        (void) fclose(f);
+        return ok;
+}
+
+static bool is_idle(const struct trace *t)
+{
+        for (unsigned int i = 0; i < t->n_threads; i++)
+                if (!t->threads[i].is_gone && !is_asleep(t, t->threads[i].tid))
+                        return false;
+        return true;
+}
+
 enum trace_event trace_run(struct trace *t, int wake_fd, int quiet_msec)
 {
         struct pollfd p[2] = {
                 { .fd = t->signal_fd, .events = POLLIN },
                 { .fd = wake_fd, .events = POLLIN },
         };
+        unsigned int n_busy = 0;
 
         for (;;) {
                 int r;
@@ -344,7 +372,7 @@ enum trace_event trace_run(struct trace *t, int wake_fd, int quiet_msec)
                         return TRACE_ENDED;
 
                 r = poll(p, ARRAY_SIZE(p), quiet_msec);
-                if (r == 0)
+                if (r == 0 && (is_idle(t) || ++n_busy == BUSY_MAX))
                         return TRACE_QUIET;
                 if (r > 0 && p[1].revents && !p[0].revents)
                         return TRACE_WAKE;
