@@ -49,6 +49,7 @@ check_programs = \
 	%D%/test-pseudo \
 	%D%/test-remover \
 	%D%/test-remover-traps \
+	%D%/test-quantity \
 	%D%/test-table \
 	%D%/test-text \
 	%D%/test-wire-lists \
@@ -106,6 +107,10 @@ remover_fixture = \
 %C%_test_pseudo_SOURCES = %D%/test-pseudo.c
 %C%_test_pseudo_CPPFLAGS = $(check_cppflags)
 %C%_test_pseudo_LDADD = $(check_ldadd)
+
+%C%_test_quantity_SOURCES = %D%/test-quantity.c
+%C%_test_quantity_CPPFLAGS = $(check_cppflags)
+%C%_test_quantity_LDADD = tools/libtempfilectl.la $(check_ldadd)
 
 %C%_test_table_SOURCES = %D%/test-table.c
 %C%_test_table_CPPFLAGS = $(check_cppflags)
