@@ -22,7 +22,7 @@
 #include "libclient/util.h"
 #include "tests/remover-fixture.h"
 
-#define MANY 3000U /* enough for a helper */
+#define MANY 1500U /* enough for a helper */
 
 /* What nothing here may touch. */
 static void make_victim(void)
@@ -109,6 +109,8 @@ static atomic_uint n_swaps;
 struct swap {
         const char *a;
         const char *b;
+        const char *removed;
+        const char *target; /* relative: it is what leads out even where mounts are watched */
 };
 
 static void *swap_names(void *userdata)
@@ -121,27 +123,44 @@ static void *swap_names(void *userdata)
         return NULL;
 }
 
-static void build_swapped(const struct swap *swap)
+static void clear_name(const char *path)
+{
+        if (unlinkat(yard, path, 0) < 0)
+                (void) unlinkat(yard, path, AT_REMOVEDIR);
+}
+
+static void make_neighbours(unsigned int first)
 {
         char path[64];
 
-        (void) mkdirat(yard, "t", 0700);
-        (void) mkdirat(yard, swap->a, 0700);
-        (void) symlinkat(yard_path("victim"), yard, swap->b);
-        for (unsigned int i = 0; i < 30; i++) {
-                (void) snprintf(path, sizeof(path), "%s/dir%u", i % 2 ? swap->a : swap->b, i);
-                if (strncmp(path, "t/", 2) == 0)
-                        (void) mkdirat(yard, path, 0700);
+        for (unsigned int i = first; i < first + 10; i++) {
+                (void) snprintf(path, sizeof(path), "t/dir%u", i);
+                (void) mkdirat(yard, path, 0700);
         }
+}
+
+/* Whatever the order is that they are listed in, some of the others come before. */
+static void build_swapped(const struct swap *swap)
+{
+        clear_name(swap->a);
+        clear_name(swap->b);
+        (void) mkdirat(yard, "t", 0700);
+        make_neighbours(0);
+        (void) mkdirat(yard, swap->a, 0700);
+        (void) symlinkat(swap->target, yard, swap->b);
+        make_neighbours(10);
 }
 
 /* The directory and a link to the victim change places all the time, while one or the other is
  * removed, or what they are in. */
 START_TEST(a_link_in_place_of_a_directory_leads_nowhere)
 {
-        static const struct swap swaps[] = { { "a", "b" }, { "t/a", "t/b" } };
-        static const char *const removed[] = { "a", "t" };
-        const unsigned int n_rounds = is_full_run() ? 50000 : 2000;
+        static const struct swap swaps[] = {
+                { "a", "b", "a", "victim" },
+                { "t/a", "b", "t", "../victim" },
+                { "t/a", "t/b", "t", "../victim" },
+        };
+        const unsigned int n_rounds = is_full_run() ? 20000 : yard_is_fast ? 2000 : 30;
         pthread_t thread;
 
         make_victim();
@@ -150,7 +169,7 @@ START_TEST(a_link_in_place_of_a_directory_leads_nowhere)
         ck_assert_int_eq(pthread_create(&thread, NULL, swap_names, (void *) &swaps[_i]), 0);
         for (unsigned int i = 0; i < n_rounds; i++) {
                 build_swapped(&swaps[_i]);
-                (void) remove_in_yard(removed[_i], TREE);
+                (void) remove_in_yard(swaps[_i].removed, TREE);
                 ck_assert(victim_is_whole());
         }
         is_enough = true;
@@ -171,7 +190,7 @@ static void *move_away_and_back(void *userdata)
 
 START_TEST(a_directory_that_comes_and_goes_does_not_lead_out)
 {
-        const unsigned int n_rounds = is_full_run() ? 2000 : 100;
+        const unsigned int n_rounds = is_full_run() ? 2000 : yard_is_fast ? 200 : 20;
         pthread_t thread;
 
         make_victim();
@@ -190,41 +209,108 @@ START_TEST(a_directory_that_comes_and_goes_does_not_lead_out)
 }
 END_TEST
 
-/* Waits until somebody opens a certain directory, and moves one above it away meanwhile. */
-static void *move_when_opened(void *userdata)
-{
-        const int fan = *(int *) userdata;
-        struct fanotify_event_metadata event;
-        struct fanotify_response answer = { .response = FAN_ALLOW };
+/* Lies in wait for what is done to a directory, and exchanges or moves names before the kernel goes
+ * on with the one that is meant. */
+struct ambush {
+        int fan;
+        unsigned int n_passed; /* events to let pass first */
+        const char *from;
+        const char *to;
+        unsigned int flags; /* of renameat2() */
+};
 
-        if (read(fan, &event, sizeof(event)) != sizeof(event))
-                return NULL;
-        n_swaps += renameat(yard, "t/d/d/d", yard, "victim/dir/moved") == 0;
+static bool ambush_pass(struct ambush *a, bool is_last)
+{
+        struct fanotify_response answer = { .response = FAN_ALLOW };
+        struct fanotify_event_metadata event;
+        ssize_t n;
+
+        if (read(a->fan, &event, sizeof(event)) != sizeof(event))
+                return false;
+        if (is_last) {
+                n_swaps += renameat2(yard, a->from, yard, a->to, a->flags) == 0;
+                (void) fanotify_mark(a->fan, FAN_MARK_FLUSH, 0, AT_FDCWD, NULL);
+        }
         answer.fd = event.fd;
-        if (write(fan, &answer, sizeof(answer)) != sizeof(answer))
-                return NULL;
+        n = write(a->fan, &answer, sizeof(answer));
         (void) close(event.fd);
+        return n == sizeof(answer);
+}
+
+static void *ambush_wait(void *userdata)
+{
+        struct ambush *a = userdata;
+        unsigned int n = 0;
+
+        while (ambush_pass(a, n == a->n_passed) && n < a->n_passed)
+                n++;
         return NULL;
 }
 
-static int watch_opening(const char *path)
+static pthread_t ambush_lay(struct ambush *a, const char *dir, uint64_t mask)
 {
-        int fan = fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC, O_RDONLY | O_CLOEXEC);
+        pthread_t thread;
 
-        ck_assert_int_ge(fan, 0);
-        ck_assert_int_eq(fanotify_mark(fan, FAN_MARK_ADD | FAN_MARK_ONLYDIR,
-                                       FAN_OPEN_PERM | FAN_ONDIR, yard, path),
-                         0);
-        return fan;
+        n_swaps = 0;
+        a->fan = fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC, O_RDONLY | O_CLOEXEC);
+        ck_assert_int_ge(a->fan, 0);
+        ck_assert_int_eq(fanotify_mark(a->fan, FAN_MARK_ADD, mask | FAN_ONDIR, yard, dir), 0);
+        ck_assert_int_eq(pthread_create(&thread, NULL, ambush_wait, a), 0);
+        return thread;
 }
+
+static void ambush_end(struct ambush *a, pthread_t thread)
+{
+        ck_assert_int_eq(pthread_join(thread, NULL), 0);
+        (void) close(a->fan);
+        ck_assert_uint_eq(n_swaps, 1);
+}
+
+/* It is read until the end is: at the second read what the first has found is exchanged. */
+START_TEST(a_link_that_was_listed_as_a_directory_leads_nowhere)
+{
+        struct ambush a = { .n_passed = 1, .from = "t/a", .to = "b", .flags = RENAME_EXCHANGE };
+        pthread_t thread;
+
+        make_victim();
+        make_directory("t");
+        make_directory("t/a");
+        make_file("t/a/file");
+        make_link("../victim", "b");
+        thread = ambush_lay(&a, "t", FAN_ACCESS_PERM);
+        ck_assert_int_eq(remove_in_yard("t", TREE), 2);
+        ambush_end(&a, thread);
+        ck_assert(victim_is_whole());
+        ck_assert(!is_there("t"));
+        ck_assert(is_there("b/file"));
+}
+END_TEST
+
+START_TEST(a_directory_that_was_listed_as_a_link_goes_as_well)
+{
+        struct ambush a = { .n_passed = 1, .from = "t/a", .to = "b", .flags = RENAME_EXCHANGE };
+        pthread_t thread;
+
+        make_victim();
+        make_directory("t");
+        make_link("../victim", "t/a");
+        make_directory("b");
+        make_file("b/file");
+        thread = ambush_lay(&a, "t", FAN_ACCESS_PERM);
+        ck_assert_int_eq(remove_in_yard("t", TREE), 3);
+        ambush_end(&a, thread);
+        ck_assert(victim_is_whole());
+        ck_assert(!is_there("t"));
+}
+END_TEST
 
 /* The walk is 30 levels below the directory when it is moved, more than it keeps open: the way
  * back up leads into the victim. */
 START_TEST(a_directory_that_is_moved_away_does_not_lead_out)
 {
+        struct ambush a = { .from = "t/d/d/d", .to = "victim/dir/moved" };
         char path[128] = "t";
         pthread_t thread;
-        int fan;
 
         make_victim();
         make_directory("t");
@@ -232,14 +318,9 @@ START_TEST(a_directory_that_is_moved_away_does_not_lead_out)
         make_chain("t", 40);
         for (unsigned int i = 0; i < 34; i++)
                 (void) strcat(path, "/d");
-        fan = watch_opening(path);
-        n_swaps = 0;
-        ck_assert_int_eq(pthread_create(&thread, NULL, move_when_opened, &fan), 0);
+        thread = ambush_lay(&a, path, FAN_OPEN_PERM);
         expect_failure(remove_in_yard("t", TREE), -ESTALE, "t/d/d/d");
-        ck_assert_int_eq(pthread_join(thread, NULL), 0);
-        (void) close(fan);
-
-        ck_assert_uint_eq(n_swaps, 1);
+        ambush_end(&a, thread);
         ck_assert(victim_is_whole());
         ck_assert(is_there("victim/dir/moved"));
         ck_assert(!is_there("victim/dir/moved/f"));
@@ -402,12 +483,14 @@ static Suite *suite_of_traps(void)
         tcase_add_test(c, permissions_are_not_restored_through_a_link);
 
         c = add_case(s, "swaps", yard_set_up);
-        tcase_add_loop_test(c, a_link_in_place_of_a_directory_leads_nowhere, 0, 2);
+        tcase_add_loop_test(c, a_link_in_place_of_a_directory_leads_nowhere, 0, 3);
         tcase_add_test(c, a_directory_that_comes_and_goes_does_not_lead_out);
+        add_test_unless(c, a_link_that_was_listed_as_a_directory_leads_nowhere, reason_not_root());
+        add_test_unless(c, a_directory_that_was_listed_as_a_link_goes_as_well, reason_not_root());
         add_test_unless(c, a_directory_that_is_moved_away_does_not_lead_out, reason_not_root());
 
         c = add_case(s, "swaps on a tmpfs", yard_set_up_fast);
-        tcase_add_loop_test(c, a_link_in_place_of_a_directory_leads_nowhere, 0, 2);
+        tcase_add_loop_test(c, a_link_in_place_of_a_directory_leads_nowhere, 0, 3);
         tcase_add_test(c, a_directory_that_comes_and_goes_does_not_lead_out);
 
         c = add_case(s, "mounts", yard_set_up);

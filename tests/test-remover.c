@@ -19,7 +19,7 @@
 #include "libclient/util.h"
 #include "tests/remover-fixture.h"
 
-#define MANY 3000U /* enough for a helper */
+#define MANY 1500U /* enough for a helper */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define IS_SANITIZED true
