@@ -38,18 +38,18 @@ run_make() {
     env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -C "$top_builddir" DESTDIR="$root" "$@"
 }
 
-# installed NAME: where it is below the root, if it is there once
+# installed NAME: where it is below the root, if it is there once; the name may have directories
 installed() {
     local paths
 
-    mapfile -t paths < <(find "$root" -not -type d -name "$1")
+    mapfile -t paths < <(find "$root" -not -type d -path "*/$1")
     ((${#paths[@]} == 1)) && printf '%s\n' "${paths[0]}"
 }
 
 all_is_there() {
     local name
 
-    for name in tempfiled tempfilectl libtempfile.so.0 libtempfile.pc libtempfile.h \
+    for name in sbin/tempfiled bin/tempfilectl libtempfile.so.0 libtempfile.pc libtempfile.h \
         libtempfile-admin.h tempfiled.8 tempfilectl.1 libtempfile.3; do
         installed "$name" >/dev/null || { echo "$name is not there"; return 1; }
     done
