@@ -387,7 +387,7 @@ int registry_store_owner(struct registry *g, struct owner *o)
         return store_add_owner(g->store, &row);
 }
 
-/* The store has what is known of them: memory need not. */
+/* The store has what is known of them: memory need not, but for the unit, which messages name. */
 void registry_forget_processes(struct registry *g)
 {
         struct owner *o;
@@ -395,6 +395,8 @@ void registry_forget_processes(struct registry *g)
         while ((o = TAILQ_FIRST(&g->fresh))) {
                 TAILQ_REMOVE(&g->fresh, o, fresh);
                 o->is_fresh = false;
+                if (o->process && !o->unit)
+                        o->unit = TAKE_PTR(o->process->unit);
                 if (o->process)
                         process_done(o->process);
                 free(o->process);

@@ -86,7 +86,8 @@ struct owner {
         int wd;
         unsigned int n_probes;
         bool is_probing, probes_again;
-        char *place, *unit; /* unit: path of its cgroup, its name */
+        char *place; /* unit: path of its cgroup */
+        char *unit;  /* unit: its name; process: the one that it ran in, "" or NULL: unknown */
         enum owner_state state;
         uint64_t stored_in; /* the attempt to commit that it is part of; 0: none */
         bool is_lost;       /* unknown: in another pid namespace */
