@@ -304,7 +304,8 @@ static void add_sockets(struct inuse *u, int procfd)
                 line[strcspn(line, "\n")] = '\0';
                 for (int i = 0; i < 7 && path; i++) {
                         path = strchr(path + strspn(path, " "), ' ');
-                        path += path ? strspn(path, " ") : 0;
+                        if (path)
+                                path += strspn(path, " ");
                 }
                 if (path && *path && *path != '@')
                         (void) add_word(u, &u->sockets,
