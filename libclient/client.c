@@ -181,8 +181,6 @@ void client_drain(struct client *c)
                 hand_over_answer(c);
 }
 
-/* ---- sending ---------------------------------------------------------------------------------- */
-
 static void ring(struct client *c)
 {
         const uint64_t one = 1;
@@ -191,6 +189,21 @@ static void ring(struct client *c)
         if (ownfd_is_there(&c->doorbell))
                 (void) !write(c->doorbell.fd, &one, sizeof(one));
 }
+
+int client_listen(struct client *c, uint64_t deadline_usec)
+{
+        int r;
+
+        if (c->phase != CLIENT_READY)
+                return -ECONNRESET;
+        ring(c);
+        r = receive(c, deadline_usec, NULL);
+        if (r == 0)
+                hand_over_answer(c);
+        return r;
+}
+
+/* ---- sending ---------------------------------------------------------------------------------- */
 
 static int send_now(struct client *c, const void *packet, size_t len, int fd)
 {

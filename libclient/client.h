@@ -75,6 +75,9 @@ int client_send(struct client *c, const void *packet, size_t len, int fd, uint64
 /* Hands answers that have come and that nobody waits for to the hook. */
 void client_drain(struct client *c);
 
+/* Waits for one such answer. Returns 0, -ETIMEDOUT, -ECONNRESET, -EBADMSG. */
+int client_listen(struct client *c, uint64_t deadline_usec);
+
 /*
  * Numbers the packet, asks, and waits for the answer, which then is in c->packet, well formed and
  * of opcode @expected. @is_repeatable: asked again when the connection is lost before the answer.

@@ -10,6 +10,7 @@
 
 #include "libclient/entry.h"
 
+#include "libclient/announce.h"
 #include "libclient/place.h"
 #include "libclient/session.h"
 #include "libclient/util.h"
@@ -49,6 +50,9 @@ static void let_go(struct entry *e)
                 e->next->link = e->link;
         e->link = NULL;
         e->place = NULL;
+        if (e->serial != 0)
+                session_give_up(e->session, e->serial);
+        e->serial = 0;
 }
 
 static int make(struct place *p, struct entry *e, const char *prefix, const char *suffix,
@@ -107,6 +111,17 @@ void entry_rename(struct place *p, struct entry *e, const char *name)
         session_lock(p->session);
         (void) strcpy(e->name, name);
         session_unlock(p->session);
+}
+
+bool entry_is_said(struct place *p, const struct entry *e)
+{
+        bool is_said;
+
+        session_lock(p->session);
+        session_listen(p->session);
+        is_said = !e->is_unsaid;
+        session_unlock(p->session);
+        return is_said;
 }
 
 void entry_loosen(struct place *p, struct entry *e)
@@ -182,6 +197,10 @@ static int keep(struct place *p, struct entry *e, uint64_t deadline_usec)
         };
         int r;
 
+        if (e->is_unsaid || announce_never(p, deadline_usec)) {
+                let_go(e); /* no daemon knows */
+                return 0;
+        }
         p->pins++;
         r = session_request(p->session, &change, sizeof(change), -1, deadline_usec, NULL);
         if (r == -ENOENT) /* a name under a tag could still be swept; else nothing refers to it */
@@ -214,8 +233,12 @@ static int claim(struct place *p, struct entry *e, struct wire_claim *packet, in
 {
         int r;
 
+        if (packet->ref.tag_or_id == 0)
+                return -ECONNREFUSED; /* made without a daemon, and not registered since */
         p->pins++;
-        r = session_request(p->session, packet, sizeof(*packet), fd, deadline_usec, &e->id);
+        r = announce_anew(p, deadline_usec);
+        if (r == 0)
+                r = session_request(p->session, packet, sizeof(*packet), fd, deadline_usec, &e->id);
         p->pins--;
         if (r == -ETIMEDOUT)
                 e->is_unsure = true;
@@ -255,7 +278,11 @@ int entry_change(struct entry *e, uint16_t opcode, uint32_t argument, uint64_t d
 
         session_lock(e->session);
         packet.ref = ref_of(e);
-        if (packet.ref.tag_or_id != 0)
+        if (e->place && packet.ref.seq != 0)
+                r = announce_anew(e->place, deadline_usec);
+        else if (packet.ref.tag_or_id != 0)
+                r = 0;
+        if (r == 0)
                 r = session_request(e->session, &packet, sizeof(packet), -1, deadline_usec, NULL);
         session_unlock(e->session);
         return MIN(r, 0);

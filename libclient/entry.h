@@ -27,6 +27,9 @@ struct entry {
         bool is_shared;              /* others hold it, too: not ours alone to delete */
         bool is_unsure;              /* perhaps another's: that was not answered */
         bool is_loose;               /* nobody has its handle: it is to be found */
+        bool is_unsaid;              /* no daemon was there to register it: TRACKed when one is */
+        uint32_t retain_sec;         /* then */
+        uint32_t serial;             /* of that request, while it is not answered; else 0 */
         char name[NAME_LEN_MAX + 1]; /* the last component of its path */
 };
 
@@ -45,6 +48,9 @@ void entry_hold(struct place *p, struct entry *e, const char *name);
 
 /* It has been moved to @name, which the daemon knows. */
 void entry_rename(struct place *p, struct entry *e, const char *name);
+
+/* Registered by itself: has a daemon answered to that? */
+bool entry_is_said(struct place *p, const struct entry *e);
 
 /* Its handle is given up; the thing stays held. And taken up again: NULL, there is no such. */
 void entry_loosen(struct place *p, struct entry *e);

@@ -25,6 +25,7 @@ int handle_new(const struct place *p, const struct recipe *r, struct tempfile **
                 .entry = { .session = p->session, .kind = r->kind },
                 .pid = p->session->pid, /* this one: place_get() has compared */
                 .fd = -1,
+                .flags = r->flags,
                 .lock = OWNFD_NONE,
                 .timeout_usec = r->timeout_usec,
                 .name_at = dir_len + 1,
@@ -39,11 +40,20 @@ int handle_new(const struct place *p, const struct recipe *r, struct tempfile **
         return 0;
 }
 
+void handle_close_fd(struct tempfile *t)
+{
+        if (t->stream)
+                (void) fclose(TAKE_PTR(t->stream)); /* what it could not write is nobody's loss */
+        else
+                (void) close_fd(t->fd);
+        t->fd = -1;
+}
+
 void handle_free(struct tempfile *t)
 {
         if (!t)
                 return;
-        (void) close_fd(t->fd);
+        handle_close_fd(t);
         ownfd_close(&t->lock);
         free(t->path);
         free(t);
@@ -89,6 +99,11 @@ int handle_register(struct tempfile *t, struct place *p, uint16_t opcode, const 
         if (q == -ENOENT && opcode == WIRE_RESERVE) {
                 place_retire(p); /* the daemon does not know its tag */
                 return -EAGAIN;
+        }
+        if (r->is_best_effort && r->is_own && opcode != WIRE_TARGET && session_is_away(q)) {
+                t->entry.is_unsaid = true;
+                t->entry.retain_sec = r->retain_sec;
+                return 0;
         }
         return MIN(q, 0);
 }

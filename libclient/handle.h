@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "libclient/entry.h"
@@ -20,7 +21,9 @@
 struct tempfile {
         struct entry entry; /* first. Outlives the handle when deletion failed */
         pid_t pid;          /* who made it: nobody else deletes it */
-        int fd;             /* -1: tracked */
+        int fd;             /* -1: none (any more) */
+        FILE *stream;       /* on that descriptor, which is its from then on; NULL: none */
+        uint32_t flags;     /* TEMPFILE_..., those about closing */
         bool is_tracked;    /* recognised by what it is, not by its name */
         dev_t dev;          /* of what was tracked */
         ino_t ino;
@@ -44,6 +47,11 @@ struct recipe {
         bool is_own; /* the owner is this process */
         int pidfd;   /* that names the owner; -1: none, or none is needed */
         uint32_t retain_sec;
+        uint32_t flags; /* TEMPFILE_... */
+        bool is_best_effort;
+        tempfile_make_fn make; /* NULL: a file or a directory */
+        void *userdata;
+        bool is_name_only; /* it is for the caller to make */
         uint64_t timeout_usec;
         uint64_t deadline_usec;
 };
@@ -53,6 +61,9 @@ int recipe_read(const struct tempfile_options *options, uint8_t kind, struct rec
 
 /* Makes it. Returns 0 or a negative errno, and then nothing was made. */
 int recipe_make(const struct recipe *r, struct tempfile **ret);
+
+/* Closes the descriptor, and the stream on it. */
+void handle_close_fd(struct tempfile *t);
 
 /* A handle for something in @p, with room for a path of any name there. */
 int handle_new(const struct place *p, const struct recipe *r, struct tempfile **ret);
@@ -65,7 +76,8 @@ void handle_set_name(struct tempfile *t, const char *name);
 
 /*
  * Asks the daemon for RESERVE, TRACK or TARGET of @name in the place, for the recipe's owner, and
- * keeps the id. Returns 0 or the failure; -EAGAIN: the place is to be found anew.
+ * keeps the id. Returns 0 or the failure; -EAGAIN: the place is to be found anew. With best effort
+ * 0 also when no daemon answers: it is said later.
  */
 int handle_register(struct tempfile *t, struct place *p, uint16_t opcode, const char *name,
                     const struct recipe *r);

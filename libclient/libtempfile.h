@@ -40,7 +40,9 @@
  * root or as the caller's effective user is trusted.
  */
 
+#include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -111,6 +113,22 @@ struct tempfile_options {
 
 #define TEMPFILE_OWNER_PIDFD (1U << 0) /* owner_pidfd is meant */
 
+/*
+ * For development machines: when no daemon answers, it is made all the same. tempfile_close()
+ * deletes it as ever; but a crash leaves it, until a daemon is there and this process has made
+ * another call here, which registers it (tempfile_is_guaranteed()). Only for what this process
+ * itself owns. The environment variable TEMPFILED_BEST_EFFORT, set and neither empty nor "0", says
+ * so for all calls; it is ignored in set-user-ID programs.
+ */
+#define TEMPFILE_BEST_EFFORT (1U << 1)
+
+/* tempfile_close() lets it stay, as tempfile_keep() does; a process that ends without leaves
+ * nothing. Python's delete=False, but for that. */
+#define TEMPFILE_NO_DELETE (1U << 2)
+
+/* tempfile_close() does not say that something could not be deleted: the daemon will see to it. */
+#define TEMPFILE_IGNORE_CLEANUP_ERRORS (1U << 3)
+
 /* clang-format off */
 #define TEMPFILE_OPTIONS_INIT \
         { sizeof(struct tempfile_options), 0, 0, 0, 0, 0, 0, 0, -1, 0, 0, 0, 0, { 0, 0, 0, 0 } }
@@ -161,6 +179,53 @@ int tempfile_named(const struct tempfile_options *options, struct tempfile **ret
 int tempfile_directory(const struct tempfile_options *options, struct tempfile **ret);
 
 /**
+ * tempfile_make() - make something else: a socket, a FIFO, a symbolic link, or by other means
+ * @options:  NULL: the defaults; mode is not used; pattern: ten or more X
+ * @kind:     enum tempfile_kind: what it will be
+ * @fn:       makes @name in @dirfd, or, which is the same, @path, exclusively. Returns 0 or more;
+ *            -EEXIST or -EADDRINUSE: something is there already, another name is tried; any other
+ *            negative errno: it failed, and that is returned
+ * @userdata: handed on
+ * @ret:      receives the handle; its descriptor is -1
+ *
+ * The name is registered before it exists: dying in the middle of @fn leaves nothing. What @fn is
+ * given is borrowed for the length of the call. Otherwise as tempfile_named();
+ *
+ * Return: also -EINVAL fn NULL, or what it made is of another kind (and was deleted). Since: 0.1
+ */
+typedef int (*tempfile_make_fn)(int dirfd, const char *name, const char *path, void *userdata);
+int tempfile_make(const struct tempfile_options *options, uint32_t kind, tempfile_make_fn fn,
+                  void *userdata, struct tempfile **ret);
+
+/**
+ * tempfile_mktemp() - a name at which nothing is yet
+ * @options: NULL: the defaults; mode is not used; pattern: ten or more X
+ * @kind:    enum tempfile_kind: what the caller is going to make there
+ * @ret:     receives the handle; its descriptor is -1
+ *
+ * The name is registered, and nobody can guess it: make the thing exclusively, and it is deleted
+ * like the others. Something of another kind is left alone by the daemon. tempfile_close() also
+ * deletes it when it was never made. Returns: as tempfile_make(). Since: 0.1
+ */
+int tempfile_mktemp(const struct tempfile_options *options, uint32_t kind, struct tempfile **ret);
+
+/**
+ * tempfile_mkstemp() - mkstemp(3), and the file is gone when the process is
+ * @template: a path whose last component has a run of three or more X, the last of which is
+ *            replaced; what follows it is kept, as by mkstemps(3)
+ *
+ * There is no handle: tempfile_find() gets one, to keep, persist or close it. With ten X or more it
+ * takes one round trip to the daemon, with fewer two; tempfile_named() takes none.
+ *
+ * Return: the descriptor, close-on-exec, the caller's; else as tempfile_named(), and @template is
+ * unchanged. Since: 0.1
+ */
+int tempfile_mkstemp(char *template_);
+
+/** tempfile_mkdtemp() - the same for a directory. Return: 0; else as above. Since: 0.1 */
+int tempfile_mkdtemp(char *template_);
+
+/**
  * tempfile_unnamed() - open a temporary file without a name
  * @options: dir, mode and flags 0 are used
  *
@@ -173,6 +238,37 @@ int tempfile_directory(const struct tempfile_options *options, struct tempfile *
  * Since: 0.1
  */
 int tempfile_unnamed(const struct tempfile_options *options);
+
+/**
+ * tempfile_unnamed_persist() - give an unnamed file a name, with which it stays
+ * @fd:     from tempfile_unnamed(), tempfile_fopen() (flushed), or a spooled file that has rolled
+ *          over; stays open and the caller's
+ * @target: in the same file system; relative paths count from the current directory
+ * @flags:  as of tempfile_persist()
+ *
+ * Needs no daemon, unless something is to be replaced: then the file gets a temporary name first.
+ *
+ * Return: 0;
+ *   -EINVAL   target NULL or unknown flag; not a regular file
+ *   -ENOENT   also: the file can't be named: it was made in a file system without O_TMPFILE
+ *   -EXDEV    another file system; in memory
+ *   and those of tempfile_persist(), and for replacing of tempfile_named()
+ *
+ * Since: 0.1
+ */
+int tempfile_unnamed_persist(int fd, const char *target, unsigned int flags);
+
+/**
+ * tempfile_fopen() - an unnamed file as a stdio stream
+ * @options:   as of tempfile_unnamed()
+ * @mode:      as of fdopen(3); NULL: "w+". 'w' truncates nothing: the file is empty
+ * @buffering: below 0: stdio's default; 0: none; 1: by lines; above: of that size
+ * @ret:       receives the stream; the caller's, to be closed with fclose(3)
+ *
+ * As tmpfile(3), with options. Return: 0; else as tempfile_unnamed(), fdopen(3). Since: 0.1
+ */
+int tempfile_fopen(const struct tempfile_options *options, const char *mode, int buffering,
+                   FILE **ret);
 
 /**
  * tempfile_track() - have a path that exists deleted when its owner ends
@@ -208,6 +304,37 @@ int tempfile_fd(const struct tempfile *t);
 const char *tempfile_path(const struct tempfile *t);
 
 /**
+ * tempfile_stream() - a stdio stream on a handle's file
+ * @t:         of a file that is open and has no stream yet
+ * @mode:      as of fdopen(3); NULL: "w+"
+ * @buffering: below 0: stdio's default; 0: none; 1: by lines; above: of that size
+ * @ret:       receives the stream; borrowed: not to be closed with fclose(3)
+ *
+ * tempfile_persist() writes out what it has buffered; tempfile_close() and tempfile_close_fd()
+ * close it. Return: 0; -EINVAL a NULL, or no such file; as fdopen(3). Since: 0.1
+ */
+int tempfile_stream(struct tempfile *t, const char *mode, int buffering, FILE **ret);
+
+/**
+ * tempfile_close_fd() - close the descriptor, or stream, and leave the path for others to open
+ * @t: stays valid; tempfile_fd() is -1 afterwards
+ *
+ * Python's delete_on_close=False: the file is deleted by tempfile_close(). Of a tracked or closed
+ * one nothing is left to close, which is no error. Return: 0; -EINVAL t NULL; or what the stream
+ * could not be written with (it is closed all the same). Since: 0.1
+ */
+int tempfile_close_fd(struct tempfile *t);
+
+/**
+ * tempfile_is_guaranteed() - will it be deleted whatever happens to this process?
+ *
+ * Always, but with best effort when no daemon has been there yet; looks for one. Return: 1 yes;
+ * 0 no, or not yet, or it is this process's no more; -EINVAL t NULL; -EPERM the handle came from
+ * the parent by fork. Since: 0.1
+ */
+int tempfile_is_guaranteed(struct tempfile *t);
+
+/**
  * tempfile_close() - delete and forget
  * @t: freed in any case; NULL does nothing
  *
@@ -223,6 +350,16 @@ const char *tempfile_path(const struct tempfile *t);
  * Since: 0.1
  */
 int tempfile_close(struct tempfile *t);
+
+/**
+ * tempfile_closep() - for the end of a scope; errno is kept
+ *
+ *     TEMPFILE_AUTO_CLOSE struct tempfile *t = NULL;
+ *
+ * (gcc and clang) closes t when the scope is left, but not by longjmp(3). Since: 0.1
+ */
+void tempfile_closep(struct tempfile **t);
+#define TEMPFILE_AUTO_CLOSE __attribute__((cleanup(tempfile_closep)))
 
 /**
  * tempfile_persist() - move it to its final place, where it stays
@@ -400,6 +537,96 @@ int tempfile_pseudo_file(const struct tempfile_options *options, char **ret_path
 int tempfile_pseudo_directory(const struct tempfile_options *options, char **ret_path);
 
 /**
+ * tempfile_list() - what this process holds
+ * @fn: called for each, in no particular order; may call the library. A negative result ends it
+ *
+ * As the library knows it, of the caller's effective user. What was kept, persisted or given is
+ * none of it. Return: how many; what @fn returned when negative; -EINVAL fn NULL; -ENOMEM.
+ * Since: 0.1
+ */
+struct tempfile_item {
+        const char *path; /* borrowed for the length of the call */
+        uint32_t kind;    /* enum tempfile_kind */
+        uint32_t flags;   /* TEMPFILE_ITEM_... */
+};
+#define TEMPFILE_ITEM_SHARED (1U << 0)
+#define TEMPFILE_ITEM_GUARANTEED (1U << 1) /* a daemon knows it */
+#define TEMPFILE_ITEM_RELEASED (1U << 2)   /* it has no handle: tempfile_find() gets one */
+typedef int (*tempfile_list_fn)(const struct tempfile_item *item, void *userdata);
+int64_t tempfile_list(tempfile_list_fn fn, void *userdata);
+
+/**
+ * tempfile_arena_named() - make a file in a temporary directory, and tell nobody
+ * @arena:    a handle of a directory, from tempfile_directory()
+ * @options:  prefix, suffix and mode are used; NULL: the defaults
+ * @ret_name: receives its name in the directory; NULL: of no interest
+ *
+ * It is deleted with the directory, or by unlinkat(tempfile_fd(arena), name, 0); there is no
+ * handle and no message. For many files that go together this is the fastest.
+ *
+ * Threads: any number, in the same arena too. Fork: a child may use its parent's.
+ *
+ * Return: the descriptor, close-on-exec, the caller's; -EINVAL no such arena; options that ask for
+ * more; others as open(2). Since: 0.1
+ */
+#define TEMPFILE_NAME_SIZE 256
+int tempfile_arena_named(const struct tempfile *arena, const struct tempfile_options *options,
+                         char ret_name[TEMPFILE_NAME_SIZE]);
+
+/** tempfile_arena_directory() - the same for a directory; its descriptor is O_RDONLY. Since: 0.1 */
+int tempfile_arena_directory(const struct tempfile *arena, const struct tempfile_options *options,
+                             char ret_name[TEMPFILE_NAME_SIZE]);
+
+/** A file in memory that moves to disk when it is large. Opaque. */
+struct tempfile_spooled;
+
+/**
+ * tempfile_spooled() - open a file that stays in memory while it is small
+ * @options:  dir and mode are used; NULL: the defaults
+ * @max_size: bytes; 0: only tempfile_spooled_rollover() moves it
+ * @ret:      receives it, to be closed with tempfile_spooled_close()
+ *
+ * It never has a name, and is gone with its last descriptor. Moving it keeps the number of the
+ * descriptor, its position and O_APPEND; copies made before (dup, fork, mmap) stay in memory, with
+ * what was there then. It belongs to one thread at a time.
+ *
+ * Return: 0; -EINVAL ret NULL, or options that ask for more; as realpath(3) of dir, memfd_create(2),
+ * tempfile_gettempdir(). Since: 0.1
+ */
+int tempfile_spooled(const struct tempfile_options *options, uint64_t max_size,
+                     struct tempfile_spooled **ret);
+
+/** tempfile_spooled_fd() - the descriptor: borrowed. -EINVAL for NULL. Since: 0.1 */
+int tempfile_spooled_fd(const struct tempfile_spooled *s);
+
+/**
+ * tempfile_spooled_write() - write, all of it, where the descriptor stands
+ *
+ * Moves the file to disk before it would grow beyond max_size. Plain write(2), or a stream's, does
+ * not: it is not noticed until the next call here, tempfile_spooled_check() for instance, and
+ * until then memory takes it all.
+ *
+ * Return: 0; -EINVAL; as write(2), and then part of it may be written; as tempfile_unnamed(), and
+ * then nothing has changed. Since: 0.1
+ */
+int tempfile_spooled_write(struct tempfile_spooled *s, const void *data, size_t size);
+
+/** tempfile_spooled_check() - move it to disk if it has grown beyond max_size. Return: 1 it is on
+ * disk; 0 in memory; -EINVAL; as tempfile_spooled_rollover(). Since: 0.1 */
+int tempfile_spooled_check(struct tempfile_spooled *s);
+
+/** tempfile_spooled_rollover() - move it to disk now. Return: 0, also when it is there; -EINVAL; as
+ * tempfile_unnamed(), write(2), and then it is in memory still. Since: 0.1 */
+int tempfile_spooled_rollover(struct tempfile_spooled *s);
+
+/** tempfile_spooled_close() - NULL does nothing. Since: 0.1 */
+void tempfile_spooled_close(struct tempfile_spooled *s);
+
+/** tempfile_spooled_closep() - for the end of a scope, as tempfile_closep(). Since: 0.1 */
+void tempfile_spooled_closep(struct tempfile_spooled **s);
+#define TEMPFILE_AUTO_CLOSE_SPOOLED __attribute__((cleanup(tempfile_spooled_closep)))
+
+/**
  * tempfile_gettempdir() - the directory that temporaries are made in by default
  * @ret: receives a string to be freed with free(3)
  *
@@ -410,6 +637,15 @@ int tempfile_pseudo_directory(const struct tempfile_options *options, char **ret
  * Return: 0; -ENOENT none can be written to; -EINVAL ret NULL; -ENOMEM. Since: 0.1
  */
 int tempfile_gettempdir(char **ret);
+
+/**
+ * tempfile_settempdir() - say which directory that is
+ * @dir: copied, made absolute, and not looked at before it is used; NULL: look again
+ *
+ * For the whole process; before threads that use it are started, best. Return: 0; -EINVAL empty;
+ * -ENOMEM; as getcwd(3). Since: 0.1
+ */
+int tempfile_settempdir(const char *dir);
 
 /**
  * tempfile_gettempprefix() - what names start with by default: "tmp"

@@ -18,9 +18,14 @@ noinst_LTLIBRARIES += %D%/libground.la
 noinst_LTLIBRARIES += %D%/libtempfile-core.la
 %C%_libtempfile_core_la_SOURCES = \
 	%D%/admin.c \
+	%D%/announce.c \
+	%D%/announce.h \
+	%D%/arena.c \
 	%D%/claim.c \
 	%D%/client.c \
 	%D%/client.h \
+	%D%/create.c \
+	%D%/create.h \
 	%D%/deadline.c \
 	%D%/deadline.h \
 	%D%/dial.c \
@@ -31,7 +36,9 @@ noinst_LTLIBRARIES += %D%/libtempfile-core.la
 	%D%/entry.h \
 	%D%/handle.c \
 	%D%/handle.h \
+	%D%/list.c \
 	%D%/make.c \
+	%D%/mkstemp.c \
 	%D%/ownfd.c \
 	%D%/ownfd.h \
 	%D%/persist.c \
@@ -41,6 +48,8 @@ noinst_LTLIBRARIES += %D%/libtempfile-core.la
 	%D%/recipe.c \
 	%D%/session.c \
 	%D%/session.h \
+	%D%/spooled.c \
+	%D%/stream.c \
 	%D%/target.c \
 	%D%/target.h \
 	%D%/tempdir.c \

@@ -14,8 +14,8 @@
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
+#include "libclient/create.h"
 #include "libclient/name.h"
 #include "libclient/session.h"
 #include "libclient/util.h"
@@ -25,80 +25,6 @@
 #define STRONG_RANDOM 10U    /* characters of 62 kinds: 59 bits, what a reserved name must have */
 #define RANDOM_PER_DRAW 10U  /* characters from 64 bits */
 #define MOVED_PREFIX ".tmp-" /* of a name that is there only until it is moved */
-
-/* ---- the thing itself ------------------------------------------------------------------------- */
-
-/* An O_PATH descriptor, of a directory that its owner may not read, can't be changed directly. */
-static int set_mode(int fd, mode_t mode)
-{
-        char link[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
-        struct stat st;
-
-        if (fstat(fd, &st) < 0)
-                return -errno;
-        if ((st.st_mode & 07777) == mode)
-                return 0;
-        if (fchmod(fd, mode) == 0)
-                return 0;
-        if (errno != EBADF)
-                return -errno;
-        (void) snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-        return chmod(link, mode) < 0 ? -errno : 0;
-}
-
-static int open_made_directory(int dirfd, const char *name)
-{
-        const int flags = O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-        int fd;
-
-        fd = openat(dirfd, name, O_RDONLY | flags);
-        if (fd < 0 && errno == EACCES)
-                fd = openat(dirfd, name, O_PATH | flags);
-        return ownfd_above_stdio(fd);
-}
-
-static int create_directory(int dirfd, const char *name, mode_t mode, int *ret_fd)
-{
-        _cleanup_(closep) int fd = -1;
-        int r;
-
-        if (mkdirat(dirfd, name, mode & 0700) < 0)
-                return -errno;
-        fd = open_made_directory(dirfd, name);
-        r = fd < 0 ? -errno : set_mode(fd, mode);
-        if (r < 0) {
-                (void) unlinkat(dirfd, name, AT_REMOVEDIR); /* left to the daemon if that fails */
-                return r;
-        }
-        *ret_fd = TAKE_FD(fd);
-        return 0;
-}
-
-static int create_file(int dirfd, const char *name, mode_t mode, int *ret_fd)
-{
-        _cleanup_(closep) int fd = -1;
-        int r;
-
-        fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY,
-                    mode & 0600);
-        if (fd < 0)
-                return -errno;
-        fd = ownfd_above_stdio(TAKE_FD(fd));
-        r = fd < 0 ? -errno : set_mode(fd, mode);
-        if (r < 0) {
-                (void) unlinkat(dirfd, name, 0);
-                return r;
-        }
-        *ret_fd = TAKE_FD(fd);
-        return 0;
-}
-
-static int create(struct tempfile *t, int dirfd, const char *name, const struct recipe *r)
-{
-        if (r->kind == WIRE_KIND_DIRECTORY)
-                return create_directory(dirfd, name, r->mode, &t->fd);
-        return create_file(dirfd, name, r->mode, &t->fd);
-}
 
 static void destroy(struct tempfile *t, int dirfd, const char *name)
 {
@@ -164,7 +90,7 @@ static int make_tagged(struct tempfile *t, struct place *p, int dirfd, const str
                         break;
                 q = ret_backup ? back_up(t, p, r, ret_backup) : 0;
                 if (q == 0)
-                        q = create(t, dirfd, t->entry.name, r);
+                        q = create_by_recipe(t, dirfd, t->entry.name, r);
                 if (q == 0) {
                         handle_set_name(t, t->entry.name);
                         return 0;
@@ -188,7 +114,7 @@ static int make_reserved(struct tempfile *t, struct place *p, int dirfd, const s
                 q = handle_register(t, p, WIRE_RESERVE, name, r);
                 if (q < 0)
                         return q;
-                q = create(t, dirfd, name, r);
+                q = create_by_recipe(t, dirfd, name, r);
                 if (q == 0) {
                         handle_set_name(t, name);
                         if (r->is_own)
@@ -270,10 +196,24 @@ static int make_targeted(struct tempfile *t, struct place *p, int dirfd, const s
 
 /* ---- together --------------------------------------------------------------------------------- */
 
+/* Without a daemon nobody would follow the move: then it is made where it is to be, at once. */
+static int make_weak(struct tempfile *t, struct place *p, int dirfd, const struct recipe *r)
+{
+        int q = -ECONNREFUSED;
+
+        if (!p->is_unknown)
+                q = make_targeted(t, p, dirfd, r);
+        if (r->is_best_effort && r->is_own && session_is_away(q)) {
+                t->entry.seq = 0;
+                q = make_reserved(t, p, dirfd, r);
+        }
+        return q;
+}
+
 static int make(struct tempfile *t, struct place *p, int dirfd, const struct recipe *r)
 {
         if (r->random_len != 0 && r->random_len < STRONG_RANDOM)
-                return make_targeted(t, p, dirfd, r);
+                return make_weak(t, p, dirfd, r);
         if (r->random_len != 0 || !r->is_own || r->retain_sec != 0 || p->is_unreadable)
                 return make_reserved(t, p, dirfd, r);
         return make_tagged(t, p, dirfd, r, r->prefix, r->suffix, NULL);
@@ -285,7 +225,7 @@ static int make_in(const char *dir, const struct recipe *r, struct tempfile **re
         struct place *p;
         int q, dirfd;
 
-        dirfd = place_get(dir, r->deadline_usec, &p);
+        dirfd = place_get(dir, r->is_best_effort, r->deadline_usec, &p);
         if (dirfd < 0)
                 return dirfd;
         q = handle_new(p, r, &t);
@@ -303,6 +243,8 @@ int recipe_make(const struct recipe *r, struct tempfile **ret)
         const char *dir = r->dir;
         int q;
 
+        if ((r->make || r->is_name_only) && r->random_len != 0 && r->random_len < STRONG_RANDOM)
+                return -EINVAL; /* it would have to be moved to such a name */
         if (!dir) {
                 q = tempfile_gettempdir(&found);
                 if (q < 0)

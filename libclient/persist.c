@@ -69,16 +69,6 @@ static int join(const struct target *g, char **ret)
         return 0;
 }
 
-static int sync_directory(const struct target *g)
-{
-        _cleanup_(closep) int fd = -1;
-
-        fd = ownfd_above_stdio(openat(g->dir.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-        if (fd < 0 || fsync(fd) < 0)
-                return -errno;
-        return 0;
-}
-
 static int check_object(const struct tempfile *t, int dirfd, const struct target *g)
 {
         struct stat st;
@@ -107,6 +97,8 @@ static int persist_to(struct tempfile *t, struct place *p, const struct target *
         r = check_object(t, dirfd, g);
         if (r < 0)
                 return r;
+        if (t->stream && fflush(t->stream) != 0)
+                return -errno;
         if ((flags & TEMPFILE_FSYNC) && t->fd >= 0 && fsync(t->fd) < 0)
                 return -errno;
         if (t->entry.kind == WIRE_KIND_DIRECTORY) {
@@ -123,7 +115,7 @@ static int persist_to(struct tempfile *t, struct place *p, const struct target *
         ownfd_close(&t->lock);
         free(t->path);
         t->path = TAKE_PTR(path);
-        return flags & TEMPFILE_FSYNC ? sync_directory(g) : 0;
+        return flags & TEMPFILE_FSYNC ? target_sync(g) : 0;
 }
 
 _public_ int tempfile_persist(struct tempfile *t, const char *target, unsigned int flags)

@@ -18,7 +18,9 @@
 #include "libclient/wire.h"
 
 #define OPTIONS_SIZE_FIRST sizeof(struct tempfile_options) /* of release 0.1; never changes */
-#define OPTIONS_FLAGS TEMPFILE_OWNER_PIDFD
+#define OPTIONS_FLAGS                                                                              \
+        (TEMPFILE_OWNER_PIDFD | TEMPFILE_BEST_EFFORT | TEMPFILE_NO_DELETE |                        \
+         TEMPFILE_IGNORE_CLEANUP_ERRORS)
 #define MODE_MAX 07777U
 #define PATTERN_X_MIN 3U
 
@@ -154,6 +156,13 @@ static int read_owner(const struct tempfile_options *o, struct recipe *r)
         return 0;
 }
 
+static bool wants_best_effort(const struct tempfile_options *o)
+{
+        const char *text = secure_getenv("TEMPFILED_BEST_EFFORT");
+
+        return (o->flags & TEMPFILE_BEST_EFFORT) || (text && *text && !streq(text, "0"));
+}
+
 int recipe_read(const struct tempfile_options *options, uint8_t kind, struct recipe *ret)
 {
         struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
@@ -174,6 +183,8 @@ int recipe_read(const struct tempfile_options *options, uint8_t kind, struct rec
         r.dir = o.dir;
         r.mode = o.mode != 0 ? o.mode : kind == WIRE_KIND_DIRECTORY ? 0700 : 0600;
         r.retain_sec = o.retain_sec;
+        r.flags = o.flags;
+        r.is_best_effort = wants_best_effort(&o);
         r.timeout_usec =
                 o.timeout_msec != 0 ? o.timeout_msec * USEC_PER_MSEC : SESSION_TIMEOUT_USEC;
         r.deadline_usec = deadline_in(r.timeout_usec);

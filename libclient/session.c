@@ -63,7 +63,7 @@ static void on_answer(void *userdata, const struct wire_result *result)
         struct session *s = userdata;
 
         if (!take_back(s, result))
-                s->hooks->answered(s, result->header.serial, result->result);
+                s->hooks->answered(s, result);
 }
 
 static const struct client_hooks client_hooks = {
@@ -311,6 +311,16 @@ void session_listen(struct session *s)
 
 /* ---- asking ----------------------------------------------------------------------------------- */
 
+bool session_is_away(int r)
+{
+        return r == -ECONNREFUSED || r == -ECONNRESET || r == -ETIMEDOUT;
+}
+
+void session_give_up(struct session *s, uint32_t serial)
+{
+        s->given_up[s->n_given_up++ % ARRAY_SIZE(s->given_up)] = serial;
+}
+
 static bool registers(uint16_t opcode)
 {
         return opcode == WIRE_RESERVE || opcode == WIRE_TRACK;
@@ -327,7 +337,7 @@ int session_request(struct session *s, void *packet, size_t len, int fd, uint64_
         r = client_request(&s->client, packet, len, fd, WIRE_RESULT, true, deadline_usec);
         header = wire_header_of(packet);
         if (r == -ETIMEDOUT && registers(header.opcode))
-                s->given_up[s->n_given_up++ % ARRAY_SIZE(s->given_up)] = header.serial;
+                session_give_up(s, header.serial);
         if (r < 0)
                 return r;
 

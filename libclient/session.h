@@ -12,6 +12,7 @@
  */
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -27,8 +28,8 @@ struct session;
 struct session_hooks {
         /* The daemon is another one than before: tell it about the places. [locked] */
         int (*say_again)(struct session *s, uint64_t deadline_usec);
-        /* It has answered what say_again() said with that number. [locked] */
-        void (*answered)(struct session *s, uint32_t serial, int result);
+        /* It has answered what the places have said, by its number. [locked] */
+        void (*answered)(struct session *s, const struct wire_result *result);
 };
 
 struct session_gone {
@@ -85,6 +86,12 @@ void session_gone(struct session *s, uint64_t tag_or_id, uint32_t seq);
 
 /* Says that what was registered for another owner exists: at once, if that can be. [locked] */
 void session_settled(struct session *s, uint64_t id);
+
+/* Whatever the request of that number registers is not wanted any more. [locked] */
+void session_give_up(struct session *s, uint32_t serial);
+
+/* Does that result of a request mean that no daemon is there? */
+bool session_is_away(int r);
 
 /*
  * Asks, and returns what the RESULT says: 0 or more, or a negative errno; or why there is none, as

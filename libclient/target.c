@@ -73,3 +73,13 @@ void target_done(struct target *g)
         free(g->dir_path);
         g->dir_path = NULL;
 }
+
+int target_sync(const struct target *g)
+{
+        _cleanup_(closep) int fd = -1;
+
+        fd = ownfd_above_stdio(openat(g->dir.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        if (fd < 0 || fsync(fd) < 0)
+                return -errno;
+        return 0;
+}

@@ -12,12 +12,20 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/statvfs.h>
 
 #include "libclient/ownfd.h"
 #include "libclient/util.h"
 
-static _Atomic(char *) remembered;
+/* What was once remembered stays allocated: another thread may be reading it. */
+struct remembered {
+        struct remembered *before;
+        bool is_known; /* false: to be found again */
+        char path[];
+};
+
+static _Atomic(struct remembered *) remembered;
 
 static bool seems_writable(const char *dir)
 {
@@ -90,25 +98,58 @@ static int find(char **ret)
         return -ENOENT;
 }
 
+static int remember(const char *path, struct remembered *before, bool is_forced)
+{
+        const size_t size = path ? strlen(path) + 1 : 1;
+        struct remembered *m;
+
+        m = malloc(sizeof(*m) + size);
+        if (!m)
+                return -ENOMEM;
+        m->before = before;
+        m->is_known = path;
+        memcpy(m->path, path ? path : "", size);
+        while (!atomic_compare_exchange_strong(&remembered, &m->before, m)) {
+                if (is_forced)
+                        continue;
+                free(m); /* another thread was faster; what it found is as good */
+                break;
+        }
+        return 0;
+}
+
+_public_ int tempfile_settempdir(const char *dir)
+{
+        _cleanup_(freep) char *path = NULL;
+        int r = 0;
+
+        if (dir && !*dir)
+                return -EINVAL;
+        if (dir)
+                r = make_absolute(dir, &path);
+        if (r < 0)
+                return r;
+        return remember(path, atomic_load(&remembered), true);
+}
+
 _public_ int tempfile_gettempdir(char **ret)
 {
-        char *path = atomic_load(&remembered), *found = NULL;
+        struct remembered *m = atomic_load(&remembered);
+        char *path = NULL;
         int r;
 
         if (!ret)
                 return -EINVAL;
-        if (!path) {
-                r = find(&found);
+        if (m && m->is_known) {
+                path = strdup(m->path);
+                if (!path)
+                        return -ENOMEM;
+        } else {
+                r = find(&path);
                 if (r < 0)
                         return r;
-                if (atomic_compare_exchange_strong(&remembered, &path, found))
-                        path = found;
-                else
-                        free(found); /* another thread was faster; path is what it found */
+                (void) remember(path, m, false); /* else found again */
         }
-        path = strdup(path);
-        if (!path)
-                return -ENOMEM;
         *ret = path;
         return 0;
 }

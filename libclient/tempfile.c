@@ -36,6 +36,23 @@ static int make(const struct tempfile_options *options, uint8_t kind, struct tem
         return recipe_make(&recipe, ret);
 }
 
+static int make_otherwise(const struct tempfile_options *options, uint32_t kind,
+                          tempfile_make_fn fn, void *userdata, struct tempfile **ret)
+{
+        struct recipe recipe;
+        int r;
+
+        if (!ret || kind < TEMPFILE_KIND_FILE || kind > TEMPFILE_KIND_OTHER)
+                return -EINVAL;
+        r = recipe_read(options, (uint8_t) kind, &recipe);
+        if (r < 0)
+                return r;
+        recipe.make = fn;
+        recipe.userdata = userdata;
+        recipe.is_name_only = !fn;
+        return recipe_make(&recipe, ret);
+}
+
 _public_ int tempfile_named(const struct tempfile_options *options, struct tempfile **ret)
 {
         return make(options, WIRE_KIND_FILE, ret);
@@ -44,6 +61,18 @@ _public_ int tempfile_named(const struct tempfile_options *options, struct tempf
 _public_ int tempfile_directory(const struct tempfile_options *options, struct tempfile **ret)
 {
         return make(options, WIRE_KIND_DIRECTORY, ret);
+}
+
+_public_ int tempfile_make(const struct tempfile_options *options, uint32_t kind,
+                           tempfile_make_fn fn, void *userdata, struct tempfile **ret)
+{
+        return fn ? make_otherwise(options, kind, fn, userdata, ret) : -EINVAL;
+}
+
+_public_ int tempfile_mktemp(const struct tempfile_options *options, uint32_t kind,
+                             struct tempfile **ret)
+{
+        return make_otherwise(options, kind, NULL, NULL, ret);
 }
 
 /* ---- what it is ------------------------------------------------------------------------------- */
@@ -56,6 +85,25 @@ _public_ int tempfile_fd(const struct tempfile *t)
 _public_ const char *tempfile_path(const struct tempfile *t)
 {
         return t ? t->path : NULL;
+}
+
+_public_ int tempfile_is_guaranteed(struct tempfile *t)
+{
+        struct place *p;
+        int r;
+
+        if (!t)
+                return -EINVAL;
+        if (t->pid != getpid())
+                return -EPERM;
+        p = entry_place(&t->entry);
+        if (!p)
+                return t->entry.id != 0;
+        r = place_is_known(p, deadline_in(t->timeout_usec));
+        if (t->entry.seq == 0)
+                r = entry_is_said(p, &t->entry);
+        place_put(p);
+        return r;
 }
 
 /* ---- closing ---------------------------------------------------------------------------------- */
@@ -115,11 +163,11 @@ static int end(struct tempfile *t, bool *ret_is_held)
                 entry_settled(p, &t->entry);
                 r = 0;
         } else {
-                r = delete_from(t, p);
+                r = t->flags & TEMPFILE_NO_DELETE ? tempfile_keep(t) : delete_from(t, p);
                 *ret_is_held = r < 0;
         }
         place_put(p);
-        return r;
+        return t->flags & TEMPFILE_IGNORE_CLEANUP_ERRORS ? 0 : r;
 }
 
 _public_ int tempfile_close(struct tempfile *t)
@@ -129,7 +177,7 @@ _public_ int tempfile_close(struct tempfile *t)
 
         if (!t)
                 return 0;
-        t->fd = close_fd(t->fd);
+        handle_close_fd(t);
         ownfd_close(&t->lock);
         if (t->pid == getpid())
                 r = end(t, &is_held);
@@ -141,6 +189,27 @@ _public_ int tempfile_close(struct tempfile *t)
         return r;
 }
 
+_public_ void tempfile_closep(struct tempfile **t)
+{
+        const int saved = errno;
+
+        (void) tempfile_close(*t); /* what stays is the daemon's to delete */
+        *t = NULL;
+        errno = saved;
+}
+
+_public_ int tempfile_close_fd(struct tempfile *t)
+{
+        int r = 0;
+
+        if (!t)
+                return -EINVAL;
+        if (t->stream && fflush(t->stream) != 0)
+                r = -errno;
+        handle_close_fd(t);
+        return r;
+}
+
 /* ---- letting go of the handle ----------------------------------------------------------------- */
 
 _public_ int tempfile_release(struct tempfile *t)
@@ -149,7 +218,7 @@ _public_ int tempfile_release(struct tempfile *t)
 
         if (!t)
                 return -EINVAL;
-        t->fd = close_fd(t->fd);
+        handle_close_fd(t);
         p = t->pid == getpid() ? entry_place(&t->entry) : NULL;
         if (!p) {
                 handle_free(t);

@@ -115,7 +115,7 @@ _public_ int tempfile_track(const char *path, const struct tempfile_options *opt
         r = identify(&g, &object);
         if (r < 0)
                 return r;
-        r = place_get(g.dir_path, recipe.deadline_usec, &p);
+        r = place_get(g.dir_path, recipe.is_best_effort, recipe.deadline_usec, &p);
         if (r < 0)
                 return r;
         r = track_in(p, &g, &object, &recipe, ret);

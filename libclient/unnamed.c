@@ -8,9 +8,11 @@
 #include "libclient/libtempfile.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include "libclient/handle.h"
+#include "libclient/target.h"
 #include "libclient/util.h"
 #include "libclient/wire.h"
 
@@ -69,5 +71,65 @@ _public_ int tempfile_unnamed(const struct tempfile_options *options)
         r = open_unnamed(recipe.dir, recipe.mode);
         if (r == -EOPNOTSUPP || r == -EISDIR || r == -EINVAL)
                 r = make_and_unlink(&recipe);
+        return r;
+}
+
+/* ---- a name after all ------------------------------------------------------------------------- */
+
+static int link_to(int fd, int dirfd, const char *name)
+{
+        char link[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+
+        (void) snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+        return linkat(AT_FDCWD, link, dirfd, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+}
+
+static int link_as(int dirfd, const char *name, const char *path, void *userdata)
+{
+        return link_to(*(int *) userdata, dirfd, name);
+}
+
+/* A link can't replace: it gets a temporary name first, which is then renamed. */
+static int replace(int fd, const struct target *g, unsigned int flags)
+{
+        _cleanup_(tempfile_closep) struct tempfile *t = NULL;
+        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        _cleanup_(freep) char *path = NULL;
+        int r;
+
+        o.dir = g->dir_path;
+        o.prefix = ".tmp-";
+        r = tempfile_make(&o, TEMPFILE_KIND_FILE, link_as, &fd, &t);
+        if (r < 0)
+                return r;
+        if (asprintf(&path, "%s/%s", g->dir_path, g->name) < 0)
+                return -ENOMEM;
+        return tempfile_persist(t, path, flags);
+}
+
+_public_ int tempfile_unnamed_persist(int fd, const char *target, unsigned int flags)
+{
+        _cleanup_(target_done) struct target g = { .dir = OWNFD_NONE };
+        struct stat st;
+        int r;
+
+        if (!target || (flags & ~(TEMPFILE_NOREPLACE | TEMPFILE_FSYNC)))
+                return -EINVAL;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (!S_ISREG(st.st_mode))
+                return -EINVAL;
+        r = target_read(target, &g);
+        if (r < 0)
+                return r;
+        if (g.has_slash)
+                return -ENOTDIR;
+        if ((flags & TEMPFILE_FSYNC) && fsync(fd) < 0)
+                return -errno;
+        r = link_to(fd, g.dir.fd, g.name);
+        if (r == 0 && (flags & TEMPFILE_FSYNC))
+                return target_sync(&g);
+        if (r == -EEXIST && !(flags & TEMPFILE_NOREPLACE))
+                r = replace(fd, &g, flags);
         return r;
 }

@@ -40,9 +40,11 @@ check_LTLIBRARIES = %D%/libtestutil.la
 if HAVE_CHECK
 check_programs = \
 	%D%/test-ancestor \
+	%D%/test-besteffort \
 	%D%/test-claims \
 	%D%/test-client \
 	%D%/test-deaths \
+	%D%/test-forms \
 	%D%/test-inside \
 	%D%/test-library \
 	%D%/test-name \
@@ -50,6 +52,7 @@ check_programs = \
 	%D%/test-remover \
 	%D%/test-remover-traps \
 	%D%/test-quantity \
+	%D%/test-spooled \
 	%D%/test-table \
 	%D%/test-text \
 	%D%/test-wire-lists \
@@ -68,6 +71,10 @@ check_ldadd = \
 %C%_test_ancestor_CPPFLAGS = $(check_cppflags)
 %C%_test_ancestor_LDADD = tools/libtempfilectl.la $(check_ldadd)
 
+%C%_test_besteffort_SOURCES = %D%/test-besteffort.c
+%C%_test_besteffort_CPPFLAGS = $(check_cppflags)
+%C%_test_besteffort_LDADD = $(check_ldadd)
+
 %C%_test_claims_SOURCES = %D%/test-claims.c
 %C%_test_claims_CPPFLAGS = $(check_cppflags)
 %C%_test_claims_LDADD = $(check_ldadd)
@@ -79,6 +86,10 @@ check_ldadd = \
 %C%_test_deaths_SOURCES = %D%/test-deaths.c
 %C%_test_deaths_CPPFLAGS = $(check_cppflags)
 %C%_test_deaths_LDADD = $(check_ldadd)
+
+%C%_test_forms_SOURCES = %D%/test-forms.c
+%C%_test_forms_CPPFLAGS = $(check_cppflags)
+%C%_test_forms_LDADD = $(check_ldadd)
 
 %C%_test_inside_SOURCES = %D%/test-inside.c
 %C%_test_inside_CPPFLAGS = $(check_cppflags)
@@ -111,6 +122,10 @@ remover_fixture = \
 %C%_test_quantity_SOURCES = %D%/test-quantity.c
 %C%_test_quantity_CPPFLAGS = $(check_cppflags)
 %C%_test_quantity_LDADD = tools/libtempfilectl.la $(check_ldadd)
+
+%C%_test_spooled_SOURCES = %D%/test-spooled.c
+%C%_test_spooled_CPPFLAGS = $(check_cppflags)
+%C%_test_spooled_LDADD = $(check_ldadd)
 
 %C%_test_table_SOURCES = %D%/test-table.c
 %C%_test_table_CPPFLAGS = $(check_cppflags)
