@@ -130,8 +130,8 @@ int tempfile_admin_keep(struct tempfile_admin *a, uint64_t id);
 /** Whose end is to mean deletion; start from { sizeof(owner), 0 }. */
 struct tempfile_admin_owner {
         uint32_t size;
-        uint32_t kind;      /* enum tempfile_owner_kind: process, unit, lease, boot or token */
-        int32_t pidfd;      /* process: that one; unit: the one that this process runs in. Borrowed */
+        uint32_t kind; /* enum tempfile_owner_kind: process, unit, lease, boot or token */
+        int32_t pidfd; /* process: that one; unit: the one that this process runs in. Borrowed */
         uint32_t lease_sec; /* lease: 1.., from now on; else 0 */
         uint64_t token;     /* token: the number of that owner; else 0 */
 };
