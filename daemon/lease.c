@@ -9,6 +9,7 @@
  */
 
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 
 #include "daemon/registry-internal.h"
@@ -17,15 +18,21 @@
 #define SEEN_USEC (60 * USEC_PER_SEC)
 #define LEASE_MAX_SEC (UINT64_C(100) * 365 * 86400)
 
-static int begin(struct registry *g, const struct peer *p, uint64_t sec, struct owner **ret)
+static struct owner *new_lease(struct registry *g, uint64_t sec)
 {
         struct owner *o = registry_new_owner(g, g->next_owner++);
-        int r;
 
         if (!o)
-                return -ENOMEM;
+                return NULL;
         o->kind = WIRE_OWNER_LEASE;
         o->deadline_usec = now_boottime_usec() + MIN(sec, LEASE_MAX_SEC) * USEC_PER_SEC;
+        return o;
+}
+
+static int add(struct registry *g, struct owner *o, const struct peer *p, struct owner **ret)
+{
+        int r;
+
         r = registry_add_other_owner(g, o, p);
         if (r < 0)
                 return r;
@@ -37,22 +44,25 @@ static int begin(struct registry *g, const struct peer *p, uint64_t sec, struct 
 
 int lease_new(struct registry *g, const struct peer *p, uint64_t sec, struct owner **ret)
 {
-        return begin(g, p, sec, ret);
+        struct owner *o = new_lease(g, sec);
+
+        return o ? add(g, o, p, ret) : -ENOMEM;
 }
 
-/* In place of the owner that has ended. */
+/* In place of the owner that has ended, and known by what that was known by. */
 int lease_for_retained(struct registry *g, const struct store_entry *e, struct owner **ret)
 {
         struct owner *dead = registry_owner(g, e->owner);
-        int r;
+        struct owner *o = new_lease(g, e->retain_sec);
 
-        r = begin(g, NULL, e->retain_sec, ret);
-        if (r >= 0 && dead) {
-                (*ret)->uid = dead->uid;
-                (*ret)->pid = dead->pid;
-                memcpy((*ret)->command, dead->command, sizeof(dead->command));
+        if (!o)
+                return -ENOMEM;
+        if (dead) {
+                o->uid = dead->uid;
+                o->pid = dead->pid;
+                memcpy(o->command, dead->command, sizeof(dead->command));
         }
-        return r;
+        return add(g, o, NULL, ret);
 }
 
 int lease_renew(struct registry *g, struct owner *o, uint64_t sec)
