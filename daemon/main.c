@@ -216,6 +216,7 @@ static int bind_socket(const struct arguments *a)
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         _cleanup_(closep) int fd = -1;
         size_t len = strlen(a->socket);
+        mode_t mode, before;
         int r;
 
         if (len >= sizeof(address.sun_path))
@@ -227,12 +228,14 @@ static int bind_socket(const struct arguments *a)
         fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0)
                 return -errno;
+        /* Who may register what is decided by credentials, not by the socket's mode. It is born with
+         * that mode: a client that is waiting for us to come back would be refused for good. */
+        mode = cred_is_own(0) && !a->is_user ? 0666 : 0600;
+        before = umask(0777 & ~mode);
         r = bind_over(fd, &address, (socklen_t) (offsetof(struct sockaddr_un, sun_path) + len + 1));
+        (void) umask(before);
         if (r < 0)
                 return r;
-        /* Who may register what is decided by credentials, not by the socket's mode. */
-        if (chmod(a->socket, cred_is_own(0) && !a->is_user ? 0666 : 0600) < 0)
-                return -errno;
         return TAKE_FD(fd);
 }
 
