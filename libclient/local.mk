@@ -72,5 +72,34 @@ EXTRA_%C%_libtempfile_la_DEPENDENCIES = $(top_srcdir)/%D%/libtempfile.sym
 pkgconfigdir = $(libdir)/pkgconfig
 nodist_pkgconfig_DATA = %D%/libtempfile.pc
 
-dist_man_MANS += %D%/libtempfile.3
+libtempfile_pages = \
+	%D%/tempfile_admin_open.3 \
+	%D%/tempfile_arena_named.3 \
+	%D%/tempfile_gettempdir.3 \
+	%D%/tempfile_give.3 \
+	%D%/tempfile_make.3 \
+	%D%/tempfile_mkstemp.3 \
+	%D%/tempfile_named.3 \
+	%D%/tempfile_persist.3 \
+	%D%/tempfile_pseudo_file.3 \
+	%D%/tempfile_spooled.3 \
+	%D%/tempfile_stream.3 \
+	%D%/tempfile_track.3
+dist_man_MANS += %D%/libtempfile.3 $(libtempfile_pages)
 EXTRA_DIST += %D%/libtempfile.sym
+
+# A page is found by each function that it is about: links, for man(1) looks for files.
+list_page_links = \
+	for page in $(libtempfile_pages); do \
+		file=`basename $$page`; \
+		$(SED) -n '/^\.Nd/q; s/^\.Nm \(tempfile_[a-z_]*\).*/\1.3/p' $(top_srcdir)/$$page | \
+			$(SED) -n "/^$$file$$/!s/$$/ $$file/p"; \
+	done
+
+install-data-hook:
+	@$(list_page_links) | while read -r link file; do \
+		$(LN_S) -f $$file "$(DESTDIR)$(man3dir)/$$link" || exit 1; \
+	done
+
+uninstall-hook:
+	@$(list_page_links) | while read -r link file; do rm -f "$(DESTDIR)$(man3dir)/$$link"; done

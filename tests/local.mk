@@ -251,6 +251,7 @@ dist_check_SCRIPTS = \
 	%D%/test-ctl.sh \
 	%D%/test-examples.sh \
 	%D%/test-install.sh \
+	%D%/test-manual.sh \
 	%D%/test-programs.sh \
 	%D%/test-scan.sh
 TESTS += $(dist_check_SCRIPTS)
