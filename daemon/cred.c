@@ -28,6 +28,7 @@
 #define CAP_BIT(cap) (UINT64_C(1) << (cap))
 #define CAP_SWITCH (CAP_BIT(CAP_SETUID) | CAP_BIT(CAP_SETGID))
 #define GROUPS_MAX 65536U
+#define REMEMBERED_GROUPS 64U
 
 int cred_of_peer(int fd, struct cred *ret, pid_t *ret_pid)
 {
@@ -216,10 +217,26 @@ static int switch_to(const struct cred *c, uint64_t caps)
         return set_effective(caps & own.permitted, own.permitted);
 }
 
+/* Whom this thread acts for; .groups is what follows. No allocation: threads come and go. */
+static __thread struct {
+        bool is_known;
+        struct cred cred;
+        gid_t groups[REMEMBERED_GROUPS];
+} current;
+
+static void remember(const struct cred *c)
+{
+        current.is_known = c->n_groups <= REMEMBERED_GROUPS; /* else it switches each time */
+        if (!current.is_known)
+                return;
+        if (c->n_groups > 0)
+                memcpy(current.groups, c->groups, c->n_groups * sizeof(gid_t));
+        current.cred = *c;
+        current.cred.groups = current.groups;
+}
+
 int cred_enter(const struct cred *c)
 {
-        static __thread struct cred current;
-        static __thread bool has_switched;
         uint64_t caps;
         int r;
 
@@ -228,21 +245,18 @@ int cred_enter(const struct cred *c)
                 c = &own.self;
         if (!own.can_switch)
                 return c->uid == own.uid ? 0 : -EPERM;
-        if (has_switched && cred_equal(&current, c))
+        if (current.is_known && cred_equal(&current.cred, c))
                 return 0;
 
-        has_switched = false;
-        cred_done(&current);
+        current.is_known = false;
         caps = c->uid == 0 || c == &own.self ? c->caps | CAP_SWITCH : CAP_SWITCH;
         r = switch_to(c, caps);
-        if (r >= 0)
-                r = cred_copy(c, &current);
         if (r < 0) {
                 /* Nobody, and nothing but the way back: whatever comes next fails. */
                 (void) syscall(SYS_setfsuid, (uid_t) 65534);
                 (void) set_effective(CAP_SWITCH & own.permitted, own.permitted);
                 return r;
         }
-        has_switched = true;
+        remember(c);
         return 0;
 }

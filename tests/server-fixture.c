@@ -57,8 +57,20 @@ static void start(void)
         ck_assert_int_eq(server_start(server), 0);
 }
 
+static bool is_idle(void *userdata)
+{
+        unsigned int jobs, hung;
+
+        while (sd_event_run(event, 0) > 0)
+                ;
+        pool_count(registry_pool(server_registry(server)), &jobs, &hung);
+        return jobs == 0;
+}
+
+/* What is out with workers when it ends is given up with them: waited for here. */
 void server_stop(void)
 {
+        ck_assert(unit_run_until(event, is_idle, NULL));
         server_free(server);
         store_close(served);
         server = NULL;

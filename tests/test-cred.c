@@ -48,7 +48,7 @@ struct seen {
 
 static struct seen look_at(pid_t thread)
 {
-        char path[64], line[256];
+        char path[64], line[8192];
         struct seen s = { 0 };
         FILE *f;
 
@@ -156,6 +156,27 @@ START_TEST(it_goes_to_and_fro)
         }
         after = look_at(gettid());
         ck_assert(same(&before, &after));
+}
+END_TEST
+
+START_TEST(many_groups_are_taken_on_each_time)
+{
+        struct cred many = { .uid = 70000, .gid = 70000, .n_groups = 500 };
+        struct seen s;
+
+        SKIP_UNLESS_ROOT("to act for another user");
+        many.groups = calloc(many.n_groups, sizeof(gid_t));
+        for (unsigned int i = 0; i < many.n_groups; i++)
+                many.groups[i] = 80000 + i;
+        for (int i = 0; i < 2; i++) {
+                ck_assert_int_eq(cred_enter(&many), 0);
+                s = look_at(gettid());
+                ck_assert_uint_eq(s.fsuid, 70000);
+                ck_assert_int_eq(strncmp(s.groups, "80000 80001 ", 12), 0);
+        }
+        ck_assert_int_eq(cred_enter(&somebody), 0);
+        ck_assert_str_eq(look_at(gettid()).groups, "");
+        free(many.groups);
 }
 END_TEST
 
@@ -340,6 +361,7 @@ static Suite *cred_suite(void)
         tcase_add_test(t, only_the_calling_thread_changes);
         tcase_add_test(t, rights_are_the_users);
         tcase_add_test(t, it_goes_to_and_fro);
+        tcase_add_test(t, many_groups_are_taken_on_each_time);
         tcase_add_test(t, root_has_the_capabilities_that_it_had);
         tcase_add_test(t, failed_switch_leaves_no_rights);
         tcase_add_test(t, without_the_right_to_switch_it_serves_its_own_user_only);
