@@ -257,6 +257,7 @@ dist_check_SCRIPTS = \
 TESTS += $(dist_check_SCRIPTS)
 
 EXTRA_DIST += \
+	%D%/README.md \
 	%D%/boot-inside.sh \
 	%D%/corpus \
 	%D%/demo.sh \
