@@ -85,13 +85,82 @@ background_directory_outlives_the_parent() {
     wait_until is_gone "$dir"
 }
 
+# says EXPECTED PROGRAM ARGUMENT...: that is what it prints, and nothing is left.
+says() {
+    local expected=$1
+
+    shift
+    [[ $("$work/$1" "${@:2}") == "$expected" ]] || return 1
+    wait_until is_empty "$files"
+}
+
+unnamed_is_printed_twice() { says $'a\na' unnamed <<<a; }
+directory_has_its_files() { says $'line-001\nline-002\ntwo' directory 'ls; cat line-002' <<<$'one\ntwo'; }
+# shellcheck disable=SC2016 # expanded by the command's shell
+named_is_worked_on() { says $'apple\npear' named 'sort -o "$LIST" "$LIST"'; }
+tempdir_is_found() { says "$files" tempdir && says /usr tempdir /usr; }
+file_has_its_mode() { (umask 077; says 666 file-mode 666 && says 400 file-mode 400); }
+directory_has_its_mode() { (umask 077; says 2770 directory-mode 2770); }
+stream_is_read_back() { says $'c\nb\na' stream a b c; }
+spooled_moves_at_its_limit() { says $'in memory\nabc' spooled 4 <<<abc && says $'on disk\nabcd' spooled 4 <<<abcd; }
+arena_holds_many() { says 1000 arena 1000; }
+
+affixes_are_in_the_name() {
+    local name
+
+    name=$("$work/affixes" 'my report-' .tar.gz)
+    [[ $name == 'my report-'*.tar.gz ]] && is_empty "$files"
+}
+
+name_is_made() {
+    local path
+
+    path=$("$work/name")
+    [[ $path == "$files"/tmp*.fifo ]] && is_empty "$files"
+}
+
+# shellcheck disable=SC2016 # expanded by the command's shell
+pseudo_file_goes_with_its_descriptor() {
+    local path
+
+    path=$("$work/pseudo-file" sh -c 'echo data >&$PSEUDO_FD; cat "$PSEUDO_PATH" >&2; echo "$PSEUDO_PATH"' 2>"$work/data.out")
+    [[ $(<"$work/data.out") == data && $path == "$files"/* ]] && wait_until is_gone "$path"
+}
+
+pseudo_directory_goes_with_its_descriptor() {
+    local pid path
+
+    read -r pid path < <("$work/pseudo-directory")
+    wait_until test -e "$path/work" || return 1
+    daemon_kill
+    daemon_start || return 1
+    [[ -e $path/work ]] || return 1
+    kill -KILL "$pid"
+    wait_until is_gone "$path"
+}
+
+given_file_goes_with_its_new_owner() {
+    local pid path
+
+    "$work/unnamed" <"$work/data" & # waits for input
+    pid=$!
+    path=$(echo data | "$work/give" $pid) || return 1
+    [[ $(<"$path") == data ]] || return 1
+    end_process $pid KILL
+    wait_until is_gone "$path"
+}
+
+given_to_nobody_leaves_nothing() {
+    ! echo data | "$work/give" 2147483647 && is_empty "$files"
+}
+
 scratch_is_the_commands() {
     # shellcheck disable=SC2016 # expanded by the command's shell
     "$work/scratch" 'touch $TMPDIR/file && ls $TMPDIR' | grep -qx file && is_empty "$files"
 }
 
 daemon_start || exit 99
-tap_plan 11
+tap_plan 40
 for header in libtempfile.h libtempfile-admin.h; do
     check "$header compiles alone as C99" compiles_alone "$header" "$CC" -std=c99 -pedantic -x c
 done
@@ -100,8 +169,27 @@ check "report writes a whole file" report_is_written
 check "report fails where there is no directory" report_is_refused
 check "report leaves nothing when it is killed" killed_report_leaves_nothing
 check "daemonize builds" builds "$CC" daemonize.c daemonize
-check "what a process in the background made lives as long as it" \
+check "what was handed over lives as long as the process in the background" \
     background_directory_outlives_the_parent
+for program in unnamed directory named affixes pseudo-file pseudo-directory tempdir name file-mode \
+    directory-mode stream spooled arena give; do
+    check "$program builds" builds "$CC" $program.c $program
+done
+check "unnamed: what is remembered is printed" unnamed_is_printed_twice
+check "directory: its files are there for a command" directory_has_its_files
+check "named: another program works on the file" named_is_worked_on
+check "affixes: the name has a prefix and a suffix" affixes_are_in_the_name
+check "pseudo-file: it goes with the last copy of the descriptor" pseudo_file_goes_with_its_descriptor
+check "pseudo-directory: so does the directory, whoever restarts" pseudo_directory_goes_with_its_descriptor
+check "tempdir: it is found, and can be set" tempdir_is_found
+check "name: something is made at a name" name_is_made
+check "file-mode: exact, whatever the umask" file_has_its_mode
+check "directory-mode: exact, whatever the umask" directory_has_its_mode
+check "stream: written and read back" stream_is_read_back
+check "spooled: moves at its limit" spooled_moves_at_its_limit
+check "arena: holds many" arena_holds_many
+check "give: it goes with its new owner" given_file_goes_with_its_new_owner
+check "give: what can't be given is not left" given_to_nobody_leaves_nothing
 
 cxx=${CXX:-$(command -v c++ || command -v g++ || command -v clang++)}
 if [[ -n $cxx ]]; then
