@@ -161,20 +161,31 @@ static void client_end(struct crash_run *run, bool is_killed)
 
 static bool owner_start(struct crash_run *run)
 {
+        int ready[2];
+        ssize_t n;
+        char byte;
+
         if (!(run->scenario->flags & CRASH_FLAG_OWNER))
                 return true;
 
+        if (pipe2(ready, O_CLOEXEC) < 0)
+                return problem(run, "pipe2", -errno);
         (void) fflush(NULL);
         run->owner = fork();
         if (run->owner == 0) {
                 if (crash_world_become_user(run->world) < 0)
                         _exit(126);
                 (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                (void) !write(ready[1], "r", 1);
                 for (;;)
                         (void) pause();
         }
-        if (run->owner < 0)
-                return problem(run, "fork", -errno);
+        (void) close(ready[1]);
+        /* As long as it is another user's, the client may not name it. */
+        n = run->owner > 0 ? read(ready[0], &byte, 1) : -1;
+        (void) close(ready[0]);
+        if (n != 1)
+                return problem(run, "the owner does not start", run->owner < 0 ? -errno : -ESRCH);
         run->owner_pidfd = (int) syscall(SYS_pidfd_open, run->owner, 0);
         if (run->owner_pidfd < 0)
                 return problem(run, "pidfd_open", -errno);
