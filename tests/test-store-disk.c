@@ -277,7 +277,7 @@ static int use_small_disk(void *userdata)
 {
         unsigned int live = 0;
 
-        if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, "") < 0)
                 return 77;
         store_close(store);
         if (mount("none", store_dir, "tmpfs", 0, "size=512k") < 0)
