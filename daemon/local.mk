@@ -35,6 +35,8 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/registry-internal.h \
 	%D%/registry.c \
 	%D%/registry.h \
+	%D%/salvage.c \
+	%D%/salvage.h \
 	%D%/server.c \
 	%D%/server.h \
 	%D%/status.c \

@@ -21,15 +21,14 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 
+#include "daemon/salvage.h"
 #include "daemon/store-internal.h"
 #include "daemon/store-sql.h"
 #include "daemon/sync.h"
 #include "libclient/name.h"
 #include "libclient/util.h"
 
-#define DATABASE "tempfiled.db"
 #define DAMAGED_MARK                                                                               \
         "damaged" /* left when damage shows while running: salvaged at the next start */
 #define CHECKPOINT_FRAMES 2000 /* 8 MiB of log */
@@ -61,24 +60,30 @@ struct store {
         uint8_t key[NAME_KEY_SIZE];
 };
 
-/* What the last write to the log failed with: by the time that SQLite asks for errno it is another. */
-static int errno_of_log(sqlite3 *db)
+static bool is_full(int error)
 {
-        sqlite3_file *log = NULL;
+        return error == ENOSPC || error == EDQUOT || error == EFBIG;
+}
+
+/* What the last writes failed with: by the time that SQLite asks for errno it is another. */
+static int errno_of_file(sqlite3 *db, int which)
+{
+        sqlite3_file *file = NULL;
         int error = 0;
 
-        (void) sqlite3_file_control(db, NULL, SQLITE_FCNTL_JOURNAL_POINTER, &log);
-        if (log && log->pMethods)
-                (void) log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &error);
+        (void) sqlite3_file_control(db, NULL, which, &file);
+        if (file && file->pMethods)
+                (void) file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &error);
         return error;
 }
 
 /* A quota or a limit on the size of files is a full disk to us; SQLite knows only ENOSPC. */
 static int write_errno(sqlite3 *db)
 {
-        int error = db ? errno_of_log(db) : 0;
-
-        return error == ENOSPC || error == EDQUOT || error == EFBIG ? -ENOSPC : -EIO;
+        return db && (is_full(errno_of_file(db, SQLITE_FCNTL_JOURNAL_POINTER)) ||
+                      is_full(errno_of_file(db, SQLITE_FCNTL_FILE_POINTER)))
+                       ? -ENOSPC
+                       : -EIO;
 }
 
 static int store_errno(sqlite3 *db, int rc)
@@ -473,21 +478,22 @@ static int64_t query_number(sqlite3 *db, const char *sql)
         return value;
 }
 
-static int migrate(sqlite3 *db)
+/* From the version that it has to @version. */
+static int migrate(sqlite3 *db, int64_t version)
 {
-        int64_t version = query_number(db, "PRAGMA user_version");
+        int64_t at = query_number(db, "PRAGMA user_version");
         char sql[64];
         int r;
 
-        if (version < 0)
-                return (int) version;
-        if (version > (int64_t) ARRAY_SIZE(migrations))
+        if (at < 0)
+                return (int) at;
+        if (at > (int64_t) ARRAY_SIZE(migrations))
                 return -EPROTONOSUPPORT;
-        for (; version < (int64_t) ARRAY_SIZE(migrations); version++) {
-                snprintf(sql, sizeof(sql), "PRAGMA user_version=%d; COMMIT", (int) version + 1);
+        for (; at < version; at++) {
+                snprintf(sql, sizeof(sql), "PRAGMA user_version=%d; COMMIT", (int) at + 1);
                 r = run(db, "BEGIN IMMEDIATE");
                 if (r >= 0)
-                        r = run(db, migrations[version]);
+                        r = run(db, migrations[at]);
                 if (r >= 0)
                         r = run(db, sql);
                 if (r < 0)
@@ -550,7 +556,7 @@ static int open_log(struct store *s)
                                                          NULL, NULL));
         if (r < 0)
                 return r;
-        s->log_fd = openat(s->dirfd, DATABASE "-wal", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+        s->log_fd = openat(s->dirfd, STORE_DATABASE "-wal", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
         if (s->log_fd < 0)
                 return -errno;
         if (fdatasync(s->log_fd) < 0 || fsync(s->dirfd) < 0)
@@ -589,7 +595,7 @@ static int open_database(struct store *s)
                        "PRAGMA cache_size=-16384; PRAGMA temp_store=MEMORY");
         if (r < 0)
                 return r;
-        r = migrate(s->db);
+        r = migrate(s->db, ARRAY_SIZE(migrations));
         if (r < 0)
                 return r;
         r = read_key(s);
@@ -611,99 +617,166 @@ static int open_database(struct store *s)
         return open_log(s);
 }
 
-/* Copies rows in the order of their numbers, then, when damage ends that, from the other end. */
-static void salvage_table(sqlite3 *db, const char *table)
+/* ---- salvaging ---- */
+
+/* Does that say that what was to be read is damaged? Else the disk, or memory, is at fault. */
+static bool is_damage(int rc)
 {
-        static const char *const orders[] = { "", " ORDER BY rowid DESC" };
-
-        for (size_t i = 0; i < ARRAY_SIZE(orders); i++) {
-                char sql[256];
-
-                /* A failed INSERT ... SELECT would take back all it copied: so row by row. */
-                sqlite3_stmt *from = NULL, *to = NULL;
-                int columns;
-
-                if (streq(table, "meta") && *orders[i])
-                        return;
-                snprintf(sql, sizeof(sql), "SELECT * FROM old.%s%s", table, orders[i]);
-                if (sqlite3_prepare_v2(db, sql, -1, &from, NULL) != SQLITE_OK)
-                        return;
-                columns = sqlite3_column_count(from);
-                snprintf(sql, sizeof(sql), "INSERT OR REPLACE INTO main.%s VALUES (?%.*s)", table,
-                         2 * (columns - 1), ",?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?");
-                if (sqlite3_prepare_v2(db, sql, -1, &to, NULL) == SQLITE_OK) {
-                        while (sqlite3_step(from) == SQLITE_ROW) {
-                                for (int c = 0; c < columns; c++)
-                                        sqlite3_bind_value(to, c + 1,
-                                                           sqlite3_column_value(from, c));
-                                (void) sqlite3_step(to); /* a row that does not fit is lost */
-                                sqlite3_reset(to);
-                        }
-                }
-                sqlite3_finalize(to);
-                sqlite3_finalize(from);
+        switch (rc & 0xff) {
+        case SQLITE_CORRUPT:
+        case SQLITE_NOTADB:
+        case SQLITE_ERROR: /* no such table */
+        case SQLITE_TOOBIG:
+                return true;
+        default:
+                return false;
         }
 }
 
-static int rename_aside(struct store *s, char **ret_name)
+/* Two connections, since one that has met damage in a transaction writes no more. */
+struct salvage {
+        sqlite3 *old, *new;
+};
+
+/* Takes over one row. One that does not fit is lost. */
+static int salvage_row(struct salvage *v, sqlite3_stmt *from, sqlite3_stmt *to)
 {
-        _cleanup_(freep) char *name = NULL;
-        static const char *const parts[] = { "", "-wal", "-shm" };
-        time_t now = time(NULL);
-        char date[32];
-        struct tm tm;
+        int rc;
 
-        gmtime_r(&now, &tm);
-        strftime(date, sizeof(date), "%Y%m%dT%H%M%SZ", &tm);
-        if (asprintf(&name, DATABASE ".damaged-%s", date) < 0)
-                return -ENOMEM;
-        for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-                char from[64], to[128];
-
-                snprintf(from, sizeof(from), DATABASE "%s", parts[i]);
-                snprintf(to, sizeof(to), "%s%s", name, parts[i]);
-                if (renameat(s->dirfd, from, s->dirfd, to) < 0 && errno != ENOENT)
-                        return -errno;
-        }
-        *ret_name = TAKE_PTR(name);
-        return 0;
+        for (int c = 0; c < sqlite3_column_count(from); c++)
+                sqlite3_bind_value(to, c + 1, sqlite3_column_value(from, c));
+        (void) sqlite3_step(to);
+        rc = sqlite3_reset(to);
+        return (rc & 0xff) == SQLITE_CONSTRAINT ? 0 : store_errno(v->new, rc);
 }
 
-/* Sets a damaged database aside under a dated name, and takes over the rows that can be read. */
-static int salvage(struct store *s, char **ret_salvaged)
+static int prepare_row(struct salvage *v, const char *table, int columns, sqlite3_stmt **ret)
 {
-        _cleanup_(freep) char *name = NULL, *path = NULL;
-        sqlite3_stmt *q = NULL;
-        sqlite3 *db = NULL;
+        char sql[256];
+
+        snprintf(sql, sizeof(sql), "INSERT OR REPLACE INTO %s VALUES (?%.*s)", table,
+                 2 * (columns - 1), ",?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?");
+        return store_errno(v->new, sqlite3_prepare_v2(v->new, sql, -1, ret, NULL));
+}
+
+/* Takes over what can be read in one order: 1 all of it, 0 up to some damage. */
+static int salvage_in_order(struct salvage *v, const char *table, const char *order)
+{
+        sqlite3_stmt *from = NULL, *to = NULL;
+        char sql[256];
+        int rc, r = 0;
+
+        snprintf(sql, sizeof(sql), "SELECT * FROM %s%s", table, order);
+        rc = sqlite3_prepare_v2(v->old, sql, -1, &from, NULL);
+        if (rc == SQLITE_OK)
+                r = prepare_row(v, table, sqlite3_column_count(from), &to);
+        while (rc == SQLITE_OK && r >= 0 && (rc = sqlite3_step(from)) == SQLITE_ROW) {
+                r = salvage_row(v, from, to);
+                rc = SQLITE_OK;
+        }
+        sqlite3_finalize(to);
+        sqlite3_finalize(from);
+        if (r < 0)
+                return r;
+        if (rc == SQLITE_DONE)
+                return 1;
+        return is_damage(rc) ? 0 : store_errno(v->old, rc);
+}
+
+/* In the order of their numbers, then, when damage ends that, from the other end. */
+static int salvage_tables(struct salvage *v)
+{
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(salvaged_tables); i++) {
+                r = salvage_in_order(v, salvaged_tables[i], "");
+                if (r == 0)
+                        r = salvage_in_order(v, salvaged_tables[i], " ORDER BY rowid DESC");
+        }
+        return MIN(r, 0);
+}
+
+/* Makes the tables that the damaged one has, of its version where that can be read. */
+static int salvage_schema(struct salvage *v)
+{
+        int64_t version = query_number(v->old, "PRAGMA user_version");
+
+        if (version > (int64_t) ARRAY_SIZE(migrations))
+                return -EPROTONOSUPPORT;
+        return migrate(v->new, version > 0 ? version : (int64_t) ARRAY_SIZE(migrations));
+}
+
+static int salvage_rows(struct salvage *v)
+{
         int r;
 
-        close_database(s);
-        r = rename_aside(s, &name);
+        /* Nothing is written to the damaged one: its log stays as it is. */
+        (void) sqlite3_db_config(v->old, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        /* One file, worth nothing until it is complete: it is written through as a whole. */
+        r = run(v->new, "PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF");
+        if (r >= 0)
+                r = salvage_schema(v);
+        if (r >= 0)
+                r = run(v->new, "BEGIN");
+        if (r >= 0)
+                r = salvage_tables(v);
+        return r < 0 ? r : run(v->new, "COMMIT");
+}
+
+static int salvage_file(const char *from, const char *to)
+{
+        struct salvage v = { NULL, NULL };
+        int r;
+
+        r = connect_file(from, &v.old);
+        if (r >= 0)
+                r = connect_file(to, &v.new);
+        if (r >= 0)
+                r = salvage_rows(&v);
+        sqlite3_close(v.new);
+        sqlite3_close(v.old);
+        return r;
+}
+
+/* Fills another database with the rows that can be read, and puts it in the damaged one's place. */
+static int salvage(struct store *s, char **ret_salvaged)
+{
+        _cleanup_(freep) char *path = NULL;
+        int r;
+
+        r = salvage_clear(s->dirfd);
         if (r < 0)
                 return r;
-        if (asprintf(&path, "%s%s", s->path, name + strlen(DATABASE)) < 0)
+        if (asprintf(&path, "%.*s" SALVAGE_WORKING,
+                     (int) (strlen(s->path) - strlen(STORE_DATABASE)), s->path) < 0)
                 return -ENOMEM;
-        r = connect_file(s->path, &db);
+        r = salvage_file(s->path, path);
         if (r >= 0)
-                r = run(db, "PRAGMA journal_mode=WAL");
-        if (r >= 0)
-                r = migrate(db);
-        if (r >= 0 && sqlite3_prepare_v2(db, "ATTACH ? AS old", -1, &q, NULL) == SQLITE_OK) {
-                sqlite3_bind_text(q, 1, path, -1, SQLITE_STATIC);
-                if (sqlite3_step(q) == SQLITE_DONE)
-                        for (size_t i = 0; i < ARRAY_SIZE(salvaged_tables); i++)
-                                salvage_table(db, salvaged_tables[i]);
+                r = salvage_complete(s->dirfd);
+        if (r < 0) {
+                (void) salvage_clear(s->dirfd); /* the disk may be full; else the next start does */
+                return r;
         }
-        sqlite3_finalize(q);
-        sqlite3_close(db);
+        r = salvage_exchange(s->dirfd, DAMAGED_MARK, ret_salvaged);
+        return MIN(r, 0);
+}
+
+/* Opens what is there; salvages it first when it is damaged, or was seen to be. */
+static int open_or_salvage(struct store *s, char **ret_salvaged)
+{
+        int r;
+
+        r = salvage_exchange(s->dirfd, DAMAGED_MARK,
+                             ret_salvaged); /* of a start that was stopped */
         if (r < 0)
                 return r;
-        (void) unlinkat(s->dirfd, DAMAGED_MARK, 0); /* mostly not there */
-        r = open_database(s);
-        if (r < 0)
+        r = faccessat(s->dirfd, DAMAGED_MARK, F_OK, 0) == 0 ? -EUCLEAN : open_database(s);
+        if (r != -EUCLEAN)
                 return r;
-        *ret_salvaged = TAKE_PTR(name);
-        return 0;
+        close_database(s);
+        free(TAKE_PTR(*ret_salvaged)); /* and damaged again */
+        r = salvage(s, ret_salvaged);
+        return r < 0 ? r : open_database(s);
 }
 
 static int lock_directory(struct store *s)
@@ -725,7 +798,6 @@ int store_open(const char *directory, struct store **ret, char **ret_salvaged)
 {
         _cleanup_(store_freep) struct store *s = NULL;
         _cleanup_(freep) char *salvaged = NULL;
-        bool is_damaged;
         int r;
 
         s = malloc(sizeof(*s));
@@ -738,13 +810,10 @@ int store_open(const char *directory, struct store **ret, char **ret_salvaged)
         r = lock_directory(s);
         if (r < 0)
                 return r;
-        if (asprintf(&s->path, "%s/" DATABASE, directory) < 0)
+        if (asprintf(&s->path, "%s/" STORE_DATABASE, directory) < 0)
                 return -ENOMEM;
 
-        is_damaged = faccessat(s->dirfd, DAMAGED_MARK, F_OK, 0) == 0;
-        r = is_damaged ? -EUCLEAN : open_database(s);
-        if (r == -EUCLEAN)
-                r = salvage(s, &salvaged);
+        r = open_or_salvage(s, &salvaged);
         if (r < 0)
                 return r;
         *ret_salvaged = TAKE_PTR(salvaged);

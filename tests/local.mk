@@ -162,6 +162,7 @@ unit_programs = \
 	%D%/test-pool \
 	%D%/test-reaper \
 	%D%/test-registry \
+	%D%/test-salvage \
 	%D%/test-store \
 	%D%/test-store-disk
 check_PROGRAMS += $(unit_programs)
@@ -177,6 +178,10 @@ unit_ldadd = \
 %C%_test_store_SOURCES = %D%/test-store.c
 %C%_test_store_CPPFLAGS = $(unit_cppflags)
 %C%_test_store_LDADD = $(unit_ldadd)
+
+%C%_test_salvage_SOURCES = %D%/test-salvage.c
+%C%_test_salvage_CPPFLAGS = $(unit_cppflags)
+%C%_test_salvage_LDADD = $(unit_ldadd)
 
 %C%_test_store_disk_SOURCES = %D%/test-store-disk.c
 %C%_test_store_disk_CPPFLAGS = $(unit_cppflags)

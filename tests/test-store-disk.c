@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The store and its disk: full, damaged, slow. fsync() and fdatasync() of this program are its
+ * The store and its disk: full, slow; databases of older versions. fsync() and fdatasync() of this program are its
  * own, so that it can be told which thread has waited for the disk.
  */
 
@@ -315,189 +315,6 @@ START_TEST(full_file_system_is_said_and_nothing_is_lost)
 }
 END_TEST
 
-/* ---- damaged ---- */
-
-static const char *const tables[] = { "cred", "owner", "directory", "tag", "entry", "claim" };
-
-struct contents {
-        int64_t rows[ARRAY_SIZE(tables)];
-        int64_t pages;
-};
-
-static struct contents count_rows(void)
-{
-        struct contents c;
-        char sql[64];
-
-        for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
-                (void) snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s NOT INDEXED", tables[i]);
-                c.rows[i] = query_sql(DATABASE, sql);
-        }
-        c.pages = query_sql(DATABASE, "PRAGMA page_count");
-        return c;
-}
-
-/* A store that was closed, with rows in every table. */
-static struct contents make_full(void)
-{
-        uint64_t id;
-
-        add_base();
-        for (uint64_t seq = 1; seq <= MANY; seq++)
-                ck_assert_int_eq(put_made(1, seq), 0);
-        id = put_plain(1);
-        ck_assert_int_eq(store_add_claim(store, id, 2), 0);
-        commit();
-        store_close(store);
-        store = NULL;
-        return count_rows();
-}
-
-static void overwrite(off_t at, size_t len)
-{
-        _cleanup_(closep) int fd = open(unit_path(store_dir, DATABASE), O_WRONLY | O_CLOEXEC);
-        char junk[4096];
-
-        memset(junk, 0xa5, sizeof(junk));
-        ck_assert_int_ge(fd, 0);
-        ck_assert_int_eq(pwrite(fd, junk, len, at), (ssize_t) len);
-}
-
-/* Opens it, has it salvaged. Returns the name that it was set aside under. */
-static const char *open_damaged(void)
-{
-        static char name[NAME_MAX + 1];
-        char *salvaged = NULL;
-
-        ck_assert_int_eq(store_open(store_dir, &store, &salvaged), 0);
-        ck_assert_msg(salvaged, "The damage was not seen");
-        (void) snprintf(name, sizeof(name), "%s", salvaged);
-        free(salvaged);
-        ck_assert_int_eq(strncmp(name, DATABASE ".damaged-20", sizeof(DATABASE ".damaged-20") - 1),
-                         0);
-        ck_assert(unit_exists(unit_path(store_dir, name)));
-        return name;
-}
-
-START_TEST(file_that_is_no_database_is_set_aside)
-{
-        const char *name;
-
-        (void) make_full();
-        overwrite(0, 100);
-        name = open_damaged();
-        ck_assert_int_gt(size_of(name), 0);
-        add_base(); /* and there is a store to work with */
-        store_open_again();
-}
-END_TEST
-
-START_TEST(empty_or_short_file_is_no_disaster)
-{
-        char *salvaged = NULL;
-
-        (void) make_full();
-        ck_assert_int_eq(truncate(unit_path(store_dir, DATABASE), _i), 0);
-        ck_assert_int_eq(store_open(store_dir, &store, &salvaged), 0);
-        free(salvaged);
-        add_base();
-        store_open_again();
-}
-END_TEST
-
-START_TEST(marked_database_is_salvaged_whole)
-{
-        struct contents before, after;
-        uint8_t key[16];
-
-        memcpy(key, store_key(store), sizeof(key));
-        before = make_full();
-        unit_write(unit_path(store_dir, "damaged"), "");
-        (void) open_damaged();
-        ck_assert_mem_eq(key, store_key(store), sizeof(key));
-        ck_assert_uint_eq(count_live(), MANY + 1);
-        ck_assert(!unit_exists(unit_path(store_dir, "damaged")));
-        store_open_again();
-        store_close(store);
-        store = NULL;
-        after = count_rows();
-        for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
-                ck_assert_int_eq(before.rows[i], after.rows[i]);
-}
-END_TEST
-
-/* Everything that a start asks, and a change to each table. */
-static int use_all(void)
-{
-        uint64_t due, cursor = 0;
-        struct numbers n = { 0 };
-        int r;
-
-        r = store_next_due(store, &due);
-        if (r >= 0)
-                r = store_suspect_tags(store);
-        if (r >= 0)
-                r = store_wake_all(store);
-        if (r >= 0)
-                r = store_live_of_tag(store, 1, STORE_TAG_ID(1, MANY - 5), 9, take_entry, &n);
-        if (r >= 0)
-                r = store_list(store, &cursor, 9, take_row, &n);
-        for (uint64_t seq = 1; r >= 0 && seq <= MANY; seq++)
-                r = store_change_entry(store, STORE_TAG_ID(1, seq), WIRE_STATE_STUCK, -EIO, 1, seq,
-                                       NULL);
-        if (r >= 0)
-                r = store_end_claims(store, 1);
-        return MIN(store_commit(store), r);
-}
-
-START_TEST(damaged_page_costs_only_what_was_in_it)
-{
-        struct contents before = make_full();
-        off_t page = before.pages * _i / 16;
-        char *salvaged = NULL;
-        struct store_counts c;
-        int r;
-
-        if (page == 0)
-                return; /* the header: the test above */
-        overwrite(page * 4096, 4096);
-        ck_assert_int_eq(store_open(store_dir, &store, &salvaged), 0);
-        r = use_all();
-        if (!salvaged) { /* in a place that opening does not look at: seen in use, then */
-                ck_assert(r == 0 || r == -EUCLEAN);
-                store_close(store);
-                store = NULL;
-                ck_assert_int_eq(store_open(store_dir, &store, &salvaged), 0);
-                ck_assert(r == 0 || salvaged);
-                r = use_all();
-        }
-        free(salvaged);
-        ck_assert_int_eq(r, 0);
-        ck_assert_int_eq(store_get_counts(store, &c), 0);
-        /* A leaf has about a hundred rows; the parent of all of them is one page of many. */
-        if (page >= 14)
-                ck_assert_uint_ge(c.live + c.stuck, MANY - 200);
-}
-END_TEST
-
-START_TEST(damage_seen_while_running_is_marked_for_the_next_start)
-{
-        (void) make_full();
-        store_open_again();
-        /* Behind the back of the open store, whose cache another's change makes void. */
-        for (off_t page = 16; page < 60; page++)
-                overwrite(page * 4096, 4096);
-        ck_assert_int_eq(run_sql(DATABASE, "UPDATE meta SET value = 1 WHERE name = 'seen'"), 0);
-        ck_assert_int_eq(use_all(), -EUCLEAN);
-        ck_assert(unit_exists(unit_path(store_dir, "damaged")));
-        store_close(store);
-        store = NULL;
-        (void) open_damaged();
-}
-END_TEST
-
-/* ---- migrations ---- */
-
 /* Databases as each version wrote them, never edited once the version is released: empty, and
  * with one row a table where it has them. */
 static const struct {
@@ -557,11 +374,6 @@ static Suite *store_disk_suite(void)
         tcase_add_test(t, closing_leaves_all_on_disk);
         tcase_add_test(t, full_disk_is_said_and_the_turn_has_not_happened);
         tcase_add_test(t, full_file_system_is_said_and_nothing_is_lost);
-        tcase_add_test(t, file_that_is_no_database_is_set_aside);
-        tcase_add_loop_test(t, empty_or_short_file_is_no_disaster, 0, 2);
-        tcase_add_test(t, marked_database_is_salvaged_whole);
-        tcase_add_loop_test(t, damaged_page_costs_only_what_was_in_it, 0, 16);
-        tcase_add_test(t, damage_seen_while_running_is_marked_for_the_next_start);
         tcase_add_loop_test(t, older_version_is_migrated, 0, (int) ARRAY_SIZE(older));
         tcase_add_test(t, every_older_version_has_its_database_here);
         suite_add_tcase(s, t);
