@@ -77,8 +77,9 @@ enum tempfile_owner_kind {
  * @dir:          directory to make it in; NULL: tempfile_gettempdir()
  * @prefix:       what the name starts with, any bytes but '/' and NUL; NULL: "tmp"
  * @suffix:       what it ends with; NULL: nothing
- * @pattern:      instead of prefix and suffix: a name whose last run of at least three X is
- *                replaced by random characters of [0-9A-Za-z]; NULL: none. Acknowledged
+ * @pattern:      instead of prefix: a name whose last run of at least three X is replaced by random
+ *                characters of [0-9A-Za-z]; with a suffix beside it, it ends in X. NULL: none.
+ *                Acknowledged
  * @mode:         permission bits, exactly, whatever the umask: 1..07777; 0: 0600 for files,
  *                0700 for directories
  * @timeout_msec: how long the call may wait for the daemon, in milliseconds; 0: 5000
@@ -146,7 +147,7 @@ struct tempfile_options {
  *
  * Return: 0;
  *   -EINVAL        ret NULL; unknown flag; a slash in prefix, suffix or pattern; mode out of range;
- *                  pattern without XXX, or with prefix or suffix beside it
+ *                  pattern without XXX, or, with a suffix beside it, not at its end, or with prefix
  *   -E2BIG         options from a newer header ask for what this library does not know
  *   -ENAMETOOLONG  prefix and suffix are too long
  *   -ENOENT, -ENOTDIR, -EACCES, -EROFS, -ENOSPC, -EDQUOT, -EMFILE, -ENFILE  as open(2)

@@ -100,17 +100,21 @@ static int read_name(const struct tempfile_options *o, struct recipe *r)
         r->suffix = o->suffix ? o->suffix : "";
         r->prefix_len = strlen(r->prefix);
         if (o->pattern) {
-                if (o->prefix || o->suffix)
+                if (o->prefix)
                         return -EINVAL;
                 q = read_pattern(o->pattern, r);
                 if (q < 0)
                         return q;
+                if (o->suffix && r->suffix[0] != '\0')
+                        return -EINVAL;
+                r->suffix = o->suffix ? o->suffix : r->suffix;
         }
         r->suffix_len = strlen(r->suffix);
 
         if (memchr(r->prefix, '/', r->prefix_len) || memchr(r->suffix, '/', r->suffix_len))
                 return -EINVAL;
-        if (!o->pattern && r->prefix_len + r->suffix_len + NAME_MARK_CHARS > NAME_LEN_MAX)
+        if (r->prefix_len + r->suffix_len + (o->pattern ? r->random_len : NAME_MARK_CHARS) >
+            NAME_LEN_MAX)
                 return -ENAMETOOLONG;
         return 0;
 }

@@ -257,6 +257,7 @@ dist_check_SCRIPTS = \
 	%D%/test-examples.sh \
 	%D%/test-install.sh \
 	%D%/test-manual.sh \
+	%D%/test-mktemp.sh \
 	%D%/test-programs.sh \
 	%D%/test-scan.sh
 TESTS += $(dist_check_SCRIPTS)

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 
 #include "libclient/libtempfile-admin.h"
+#include "libclient/name.h"
 #include "libclient/util.h"
 #include "tests/testutil.h"
 
@@ -212,6 +213,30 @@ START_TEST(patterns_are_filled_in_short_and_long)
         options.pattern = "XX";
         ck_assert_int_eq(tempfile_named(&options, &t), -EINVAL);
         options.pattern = "a/XXXXXX";
+        ck_assert_int_eq(tempfile_named(&options, &t), -EINVAL);
+}
+END_TEST
+
+START_TEST(a_pattern_may_have_a_suffix_beside_it)
+{
+        char suffix[NAME_LEN_MAX] = "";
+        struct tempfile *t;
+
+        options.pattern = "aXXX";
+        options.suffix = "XXX.c"; /* not of the pattern's run */
+        t = make_file();
+        ck_assert_str_eq(name_of(t) + 4, "XXX.c");
+        ck_assert_int_eq(tempfile_close(t), 0);
+
+        memset(suffix, 'b', NAME_LEN_MAX - 3);
+        options.suffix = suffix;
+        ck_assert_int_eq(tempfile_named(&options, &t), -ENAMETOOLONG);
+        options.suffix = suffix + 1;
+        t = make_file();
+        ck_assert_uint_eq(strlen(name_of(t)), NAME_LEN_MAX);
+        ck_assert_int_eq(tempfile_close(t), 0);
+
+        options.pattern = "aXXXb";
         ck_assert_int_eq(tempfile_named(&options, &t), -EINVAL);
 }
 END_TEST
@@ -592,6 +617,7 @@ static Suite *suite_of_library(void)
         tcase_add_test(c, wrong_options_are_refused);
         tcase_add_test(c, a_directory_that_is_not_there_is_an_error_as_of_open);
         tcase_add_test(c, patterns_are_filled_in_short_and_long);
+        tcase_add_test(c, a_pattern_may_have_a_suffix_beside_it);
         tcase_add_test(c, a_symbolic_link_to_the_directory_is_resolved);
         tcase_add_test(c, directories_may_lie_as_deep_as_the_wire_carries);
         tcase_add_test(c, an_unnamed_file_needs_no_daemon);

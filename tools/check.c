@@ -52,7 +52,7 @@ static bool is_kind(const struct tempfile_entry *e, mode_t mode)
         case TEMPFILE_KIND_DIRECTORY:
                 return S_ISDIR(mode);
         default:
-                return !S_ISREG(mode) && !S_ISDIR(mode);
+                return !S_ISDIR(mode); /* a file, too, where but a name was asked for */
         }
 }
 

@@ -37,6 +37,7 @@ enum {
         CTL_CHECK = 1U << 13,
         CTL_METRICS = 1U << 14,
         CTL_EVERYWHERE = (1U << 15) - 1,
+        CTL_GNU_MKTEMP = 1U << 31, /* called as mktemp */
 };
 
 /* What the command line asks for. Strings are borrowed from it. */
@@ -104,6 +105,12 @@ struct ctl_command {
 /* In tempfilectl.c. Ends with a row without a name. */
 extern const struct ctl_command ctl_commands[];
 
+/* Was the program called as mktemp? Then help, messages and exit status are that program's. */
+static inline bool ctl_is_gnu(const struct ctl_command *command)
+{
+        return command && command->bit == CTL_GNU_MKTEMP;
+}
+
 /* The commands, each in the file of its name. */
 int ctl_list(struct ctl *c);
 int ctl_show(struct ctl *c);
@@ -123,9 +130,19 @@ int ctl_metrics(struct ctl *c);
 /* One line "tempfilectl: ..." on standard error, with odd bytes escaped. Returns CTL_FAILED. */
 int ctl_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* The same, and a hint at --help of the command (NULL: of the tool). Returns CTL_USAGE. */
+/* The name that the program was called by: errors begin with it. Borrowed; "tempfilectl" before. */
+void ctl_set_name(const char *name);
+const char *ctl_name(void);
+
+/*
+ * The same, and a hint at --help of the command (NULL: of the tool). Returns CTL_USAGE; called as
+ * mktemp, CTL_FAILED.
+ */
 int ctl_usage_error(const struct ctl_command *command, const char *format, ...)
         __attribute__((format(printf, 2, 3)));
+
+/* The hint alone. */
+int ctl_hint_at_help(const struct ctl_command *command);
 
 /* Says that no daemon answers, and where it was looked for. Returns CTL_FAILED. */
 int ctl_error_no_daemon(void);

@@ -60,6 +60,8 @@ noinst_LTLIBRARIES += %D%/libtempfilectl.la
 	%D%/status.c \
 	%D%/table.c \
 	%D%/table.h \
+	%D%/template.c \
+	%D%/template.h \
 	%D%/text.c \
 	%D%/text.h \
 	%D%/track.c \

@@ -3,13 +3,18 @@
 /*
  * tempfilectl mktemp: a temporary file or directory that goes when the calling script ends.
  *
- * Template and options mean what they mean to mktemp(1). The owner is not this process, which ends
+ * What the command line means is mktemp(1)'s (template.c); under that name, as which the program
+ * may be called, so are help, messages and exit status. The owner is not this process, which ends
  * at once, but the program that asked: ancestor.c finds it. When the name can't be printed,
  * nobody will ever use it, so what was made is deleted again.
+ *
+ * The subtle thing: a mere name (-u) is registered where nobody could guess it, so that what the
+ * script makes there goes, too. One that could be guessed may become something else's.
  */
 
 #include <stdio.h>
 #include <stdio_ext.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
 #include "libclient/libtempfile.h"
@@ -17,121 +22,117 @@
 #include "tools/ctl.h"
 #include "tools/newowner.h"
 #include "tools/select.h"
+#include "tools/template.h"
 
-#define DEFAULT_TEMPLATE "tmp.XXXXXXXXXX"
-#define LEAST_XS 3
+#define STRONG_XS 10U /* as many as the library wants for a mere name */
+#define ATTEMPTS 100U
 
-/* What the command line comes to. */
-struct place {
+/* ---- options ---- */
+
+/* What the library is to be told. */
+struct request {
+        struct tempfile_options options;
         char *dir;
         char *pattern;
+        mode_t mode; /* exactly; 0 is none that options can say */
 };
 
-static void place_done(struct place *p)
+static void request_done(struct request *q)
 {
-        free(p->dir);
-        free(p->pattern);
+        free(q->dir);
+        free(q->pattern);
 }
 
-/* ---- the place ---- */
-
-/* The last run of X in @name: its length, and where it ends. */
-static size_t last_run(const char *name, size_t *ret_end)
+static mode_t current_umask(void)
 {
-        const char *last = strrchr(name, 'X'), *first = last;
+        mode_t mask = umask(0);
 
-        if (!last)
-                return 0;
-        while (first > name && first[-1] == 'X')
-                first--;
-        *ret_end = (size_t) (last - name) + 1;
-        return (size_t) (last - first) + 1;
+        (void) umask(mask);
+        return mask;
 }
 
-/* The suffix's own X are to stay: the library would take them for the random part. */
-static int check_suffix(const struct ctl *c)
+static int request_init(struct request *q, const struct ctl *c, const struct template *t,
+                        const struct newowner *owner)
 {
-        if (strchr(c->suffix, '/'))
-                return ctl_usage_error(c->command, "suffix '%s' contains a slash", c->suffix);
-        if (c->suffix[0] == 'X' || strstr(c->suffix, "XXX"))
-                return ctl_usage_error(c->command, "suffix '%s' looks like a part of the template",
-                                       c->suffix);
-        return CTL_OK;
+        *q = (struct request) {
+                .options = TEMPFILE_OPTIONS_INIT,
+                .dir = template_directory(t),
+                .pattern = template_pattern(t),
+                .mode = (c->is_directory ? 0700 : 0600) & ~current_umask(),
+        };
+        if (!q->dir || !q->pattern)
+                return -ENOMEM;
+        q->options.dir = q->dir;
+        q->options.pattern = q->pattern;
+        q->options.suffix = template_suffix(t);
+        q->options.mode = q->mode;
+        q->options.owner_kind = owner->owner.kind;
+        q->options.owner_pidfd = owner->owner.pidfd;
+        if (owner->owner.pidfd >= 0)
+                q->options.flags |= TEMPFILE_OWNER_PIDFD;
+        return 0;
 }
 
-static int check_name(const struct ctl *c, const char *template, const char *name)
-{
-        size_t end, n;
+/* ---- making ---- */
 
-        n = last_run(name, &end);
-        if (n < LEAST_XS)
-                return ctl_usage_error(c->command, "too few X's in template '%s': at least %d",
-                                       template, LEAST_XS);
-        if (!c->suffix)
-                return CTL_OK;
-        if (name[end] != '\0')
-                return ctl_usage_error(c->command, "with --suffix, template '%s' must end in X",
-                                       template);
-        return check_suffix(c);
+static int make_name(const struct ctl *c, const struct request *q, struct tempfile **ret)
+{
+        return tempfile_mktemp(
+                &q->options, c->is_directory ? TEMPFILE_KIND_DIRECTORY : TEMPFILE_KIND_OTHER, ret);
 }
 
-static int check_template(const struct ctl *c, const char *template)
+static int make_thing(const struct ctl *c, const struct request *q, struct tempfile **ret)
 {
-        const char *slash = strrchr(template, '/');
-
-        if (c->is_in_tmpdir && slash)
-                return ctl_usage_error(c->command, "with -t, template '%s' may not have a slash",
-                                       template);
-        if (c->is_in_dir && template[0] == '/')
-                return ctl_usage_error(c->command, "with -p, template '%s' may not be absolute",
-                                       template);
-        return check_name(c, template, slash ? slash + 1 : template);
-}
-
-/* The directory that a template counts from; "." without -p, --tmpdir and -t. */
-static const char *base_directory(const struct ctl *c, bool is_default)
-{
-        const char *tmpdir = getenv("TMPDIR");
-
-        if (!c->is_in_dir && !is_default)
-                return ".";
-        if (tmpdir && *tmpdir == '\0')
-                tmpdir = NULL;
-        if (c->dir && !(c->is_in_tmpdir && tmpdir))
-                return c->dir;
-        return tmpdir ? tmpdir : "/tmp";
-}
-
-static int place_init(struct place *p, const struct ctl *c)
-{
-        bool is_default = c->n_args == 0;
-        const char *template = is_default ? DEFAULT_TEMPLATE : c->args[0];
-        const char *slash = strrchr(template, '/');
-        const char *name = slash ? slash + 1 : template;
-        const char *base = base_directory(c, is_default);
         int r;
 
-        r = check_template(c, template);
-        if (r != CTL_OK)
-                return r;
-        *p = (struct place) { 0 };
-        if (asprintf(&p->pattern, "%s%s", name, c->suffix ? c->suffix : "") < 0)
-                p->pattern = NULL;
-        if (!slash)
-                p->dir = strdup(base);
-        else if (template[0] == '/')
-                p->dir = strndup(template, MAX((size_t) (slash - template), (size_t) 1));
-        else if (asprintf(&p->dir, "%s/%.*s", base, (int) (slash - template), template) < 0)
-                p->dir = NULL;
-        if (!p->pattern || !p->dir)
-                return ctl_error("%s", ctl_strerror(-ENOMEM));
-        return CTL_OK;
+        r = c->is_directory ? tempfile_directory(&q->options, ret)
+                            : tempfile_named(&q->options, ret);
+        if (r == 0 && q->mode == 0) /* a strange umask, which is to be obeyed all the same */
+                (void) chmod(tempfile_path(*ret), 0);
+        return r;
 }
 
-/* ---- making and printing ---- */
+/* ---- mere names that are not registered ---- */
 
-static int tell_failure(const struct ctl *c, const struct place *p, pid_t owner, int error)
+static int draw(char *out, size_t len)
 {
+        static const char letters[] =
+                "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        const unsigned int n = sizeof(letters) - 1;
+        unsigned char byte;
+
+        for (size_t i = 0; i < len;) {
+                if (getrandom(&byte, 1, 0) != 1)
+                        return -errno;
+                if (byte < 256 / n * n) /* else the first letters would be more likely */
+                        out[i++] = letters[byte % n];
+        }
+        return 0;
+}
+
+/* Failing, the path has its X again. */
+static int draw_free_path(struct template *t)
+{
+        struct stat st;
+        int r = -EEXIST;
+
+        for (unsigned int i = 0; r == -EEXIST && i < ATTEMPTS; i++) {
+                r = draw(t->path + t->random_at, t->random_len);
+                if (r == 0)
+                        r = lstat(t->path, &st) < 0 ? -errno : -EEXIST;
+        }
+        if (r == -ENOENT)
+                return 0;
+        memset(t->path + t->random_at, 'X', t->random_len);
+        return r;
+}
+
+/* ---- telling ---- */
+
+static int tell_failure(const struct ctl *c, const struct template *t, pid_t owner, int error)
+{
+        _cleanup_(freep) char *quoted = template_quote(t->path);
+
         if (c->is_quiet)
                 return CTL_FAILED;
         switch (error) {
@@ -142,23 +143,23 @@ static int tell_failure(const struct ctl *c, const struct place *p, pid_t owner,
         case -ESRCH:
                 return ctl_error("process %d cannot be the owner: it has ended", (int) owner);
         default:
-                return ctl_error("cannot make a %s '%s' in '%s': %s",
-                                 c->is_directory ? "directory" : "file", p->pattern, p->dir,
+                return ctl_error("failed to create %s via template %s: %s",
+                                 c->is_directory ? "directory" : "file", quoted ? quoted : t->path,
                                  ctl_strerror(error));
         }
 }
 
 /* Deletes what nobody knows the name of, and has the daemon forget it. Failing, it goes later. */
-static void unmake(const struct ctl *c, char *path, pid_t owner)
+static void unmake(const struct ctl *c, const char *path, pid_t owner)
 {
         _cleanup_(selection_freep) struct selection *wanted = NULL;
         _cleanup_(ctl_disconnectp) struct tempfile_admin *a = NULL;
         struct tempfile_filter filter = {
                 .size = sizeof(filter),
-                .flags = TEMPFILE_LIST_PID,
+                .flags = owner > 0 ? TEMPFILE_LIST_PID : 0,
                 .pid = (uint32_t) owner,
         };
-        char *const paths[] = { path };
+        char *const paths[] = { (char *) path };
 
         (void) (c->is_directory ? rmdir(path) : unlink(path));
         if (tempfile_admin_open(NULL, 0, &a) < 0 || selection_new(paths, 1, &wanted) < 0)
@@ -169,49 +170,84 @@ static void unmake(const struct ctl *c, char *path, pid_t owner)
                 (void) tempfile_admin_reap(a, wanted->items[0].ids[i], TEMPFILE_REAP_FORCE);
 }
 
-static int print_path(const struct ctl *c, struct tempfile *t, pid_t owner)
+/* The name is the thing's, the directory is written as it was given. */
+static int print_path(const struct ctl *c, struct template *t, const char *made)
 {
-        _cleanup_(freep) char *path = strdup(tempfile_path(t));
-
-        if (path && printf("%s\n", path) >= 0 && fflush(stdout) == 0)
+        if (made)
+                memcpy(t->path + t->name_at, strrchr(made, '/') + 1, strlen(t->path + t->name_at));
+        if (puts(t->path) >= 0 && fflush(stdout) == 0)
                 return CTL_OK;
-        (void) ctl_error("cannot print the name: %s", strerror(errno));
+        if (!c->is_quiet)
+                (void) ctl_error("write error: %s", strerror(errno));
         __fpurge(stdout); /* told: ctl_finish_output() need not try again */
         clearerr(stdout);
-        if (path)
-                unmake(c, path, owner);
         return CTL_FAILED;
 }
 
-static int make(const struct ctl *c, const struct place *p, int pidfd, struct tempfile **ret)
-{
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+/* ---- together ---- */
 
-        o.flags = TEMPFILE_OWNER_PIDFD;
-        o.owner_pidfd = pidfd;
-        o.dir = p->dir;
-        o.pattern = p->pattern;
-        return c->is_directory ? tempfile_directory(&o, ret) : tempfile_named(&o, ret);
+static int make_and_print(const struct ctl *c, struct template *t, const struct request *q,
+                          pid_t owner)
+{
+        struct tempfile *made;
+        int r;
+
+        r = c->is_dry_run ? make_name(c, q, &made) : make_thing(c, q, &made);
+        if (r < 0)
+                return tell_failure(c, t, owner, r);
+        r = print_path(c, t, tempfile_path(made));
+        if (r != CTL_OK)
+                unmake(c, tempfile_path(made), owner);
+        (void) tempfile_close(made); /* it has another owner: this frees the handle only */
+        return r;
+}
+
+/* Without a directory there is nothing to register; mktemp(1) does not mind. */
+static bool has_directory(const struct template *t)
+{
+        _cleanup_(freep) char *dir = template_directory(t);
+        struct stat st;
+
+        return !dir || stat(dir, &st) == 0 || errno != ENOENT;
+}
+
+/* -u: a name without anything behind it, and without anybody who knows of it. */
+static int print_name_only(const struct ctl *c, struct template *t)
+{
+        int r;
+
+        r = draw_free_path(t);
+        return r < 0 ? tell_failure(c, t, 0, r) : print_path(c, t, NULL);
+}
+
+static int make_owned(const struct ctl *c, struct template *t)
+{
+        _cleanup_(newowner_done) struct newowner owner = { .owner.pidfd = -1 };
+        _cleanup_(request_done) struct request q = { 0 };
+        int r;
+
+        r = newowner_open(c, &owner);
+        if (r != CTL_OK)
+                return r;
+        r = request_init(&q, c, t, &owner);
+        if (r < 0)
+                return ctl_error("%s", ctl_strerror(r));
+        return make_and_print(c, t, &q, owner.pid);
 }
 
 int ctl_mktemp(struct ctl *c)
 {
-        _cleanup_(place_done) struct place p = { 0 };
-        _cleanup_(closep) int pidfd = -1;
-        struct tempfile *t;
-        pid_t owner;
+        _cleanup_(template_done) struct template t = { 0 };
         int r;
 
-        r = place_init(&p, c);
+        if (c->n_args > 1)
+                return ctl_usage_error(c->command, "too many templates");
+        r = newowner_check(c);
+        if (r == CTL_OK)
+                r = template_init(&t, c);
         if (r != CTL_OK)
                 return r;
-        r = newowner_open_process(c->owner_pid, &owner, &pidfd);
-        if (r != CTL_OK)
-                return r;
-        r = make(c, &p, pidfd, &t);
-        if (r < 0)
-                return tell_failure(c, &p, owner, r);
-        r = print_path(c, t, owner);
-        (void) tempfile_close(t); /* it has another owner: this frees the handle only */
-        return r;
+        if (c->is_dry_run && (t.random_len < STRONG_XS || !has_directory(&t)))
+                return print_name_only(c, &t);
+        return make_owned(c, &t);
 }

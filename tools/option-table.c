@@ -52,7 +52,8 @@ static int apply_help(struct ctl *c, const struct option_row *row, const char *v
 
 static int apply_version(struct ctl *c, const struct option_row *row, const char *value)
 {
-        puts("tempfilectl (tempfiled) " PACKAGE_VERSION);
+        printf("%s (tempfiled) " PACKAGE_VERSION "\n",
+               ctl_is_gnu(c->command) ? c->command->name : "tempfilectl");
         c->done = 1 + CTL_OK;
         return 0;
 }
@@ -232,18 +233,13 @@ static int apply_text(struct ctl *c, const struct option_row *row, const char *v
         return 0;
 }
 
-static int refuse_dry_run(struct ctl *c, const struct option_row *row, const char *value)
-{
-        return ctl_usage_error(c->command, "a name without a file behind it can't be tracked: "
-                                           "make a directory (-d) and take a name in it");
-}
-
 /* ---- the table ---- */
 
 #define LISTS (CTL_LIST | CTL_SHOW | CTL_STATUS | CTL_SCAN | CTL_CHECK)
 #define TABLES (CTL_LIST | CTL_SCAN)
 #define CHANGES (CTL_REAP | CTL_KEEP | CTL_GIVE | CTL_RENEW | CTL_RETAIN)
 #define OWNERS (CTL_GIVE | CTL_TRACK)
+#define MKTEMP (CTL_MKTEMP | CTL_GNU_MKTEMP)
 #define AT(m) offsetof(struct ctl, m)
 
 /* A row is two lines. */
@@ -330,20 +326,22 @@ const struct option_row option_rows[] = {
         { "dir", 'd', ARG_REQUIRED, CTL_RUN, "DIR",
           "make the directory in DIR, not in $TMPDIR or /tmp", apply_text, AT(dir) },
 
-        { "directory", 'd', ARG_NONE, CTL_MKTEMP, NULL,
+        { "directory", 'd', ARG_NONE, MKTEMP, NULL,
           "make a directory, not a file", set_flag, AT(is_directory) },
-        { "tmpdir", 'p', ARG_LONG_OPTIONAL, CTL_MKTEMP, "DIR",
-          "make it in DIR; without DIR: in $TMPDIR, else /tmp", apply_tmpdir, 0 },
-        { NULL, 't', ARG_NONE, CTL_MKTEMP, NULL,
-          "TEMPLATE is a name in $TMPDIR, else DIR of -p, else /tmp", apply_template, 0 },
-        { "suffix", 0, ARG_REQUIRED, CTL_MKTEMP, "SUFF",
-          "the name ends in SUFF, which follows the last X", apply_text, AT(suffix) },
-        { "owner-pid", 0, ARG_REQUIRED, CTL_MKTEMP, "PID",
-          "it goes when this process ends, not the calling script", apply_owner_pid, 0 },
-        { "quiet", 'q', ARG_NONE, CTL_MKTEMP, NULL,
+        { "dry-run", 'u', ARG_NONE, MKTEMP, NULL,
+          "make nothing, only print a name (see the manual)", set_flag, AT(is_dry_run) },
+        { "quiet", 'q', ARG_NONE, MKTEMP, NULL,
           "be silent when it can't be made", apply_quiet, 0 },
-        { "dry-run", 'u', ARG_NONE, CTL_MKTEMP, NULL,
-          "refused: a mere name can't be tracked", refuse_dry_run, 0 },
+        { "suffix", 0, ARG_REQUIRED, MKTEMP, "SUFF",
+          "the name ends in SUFF, which follows the last X", apply_text, AT(suffix) },
+        { "tmpdir", 'p', ARG_LONG_OPTIONAL, MKTEMP, "DIR",
+          "make it in DIR; without DIR: in $TMPDIR, else /tmp", apply_tmpdir, 0 },
+        { NULL, 't', ARG_NONE, MKTEMP, NULL,
+          "TEMPLATE is a name in $TMPDIR, else DIR of -p, else /tmp", apply_template, 0 },
+        { "owner-pid", 0, ARG_REQUIRED, MKTEMP, "PID",
+          "it goes when this process ends, not the calling script", apply_owner_pid, 0 },
+        { "unit", 0, ARG_REQUIRED, MKTEMP, "UNIT",
+          "it goes when this systemd unit stops", set_string, AT(owner_unit) },
 
         { "system", 0, ARG_NONE, CTL_EVERYWHERE, NULL,
           "ask the system's daemon only", apply_system, 0 },
@@ -353,8 +351,12 @@ const struct option_row option_rows[] = {
           "ask the daemon that listens there", apply_socket, 0 },
         { "help", 'h', ARG_NONE, CTL_EVERYWHERE, NULL,
           "show this help", apply_help, 0 },
-        { "version", 0, ARG_NONE, CTL_EVERYWHERE, NULL,
+        { "help", 0, ARG_NONE, CTL_GNU_MKTEMP, NULL,
+          "show this help", apply_help, 0 },
+        { "version", 0, ARG_NONE, CTL_EVERYWHERE | CTL_GNU_MKTEMP, NULL,
           "show the version", apply_version, 0 },
+        { NULL, 'V', ARG_NONE, CTL_GNU_MKTEMP, NULL,
+          "the same", apply_version, 0 },
 };
 /* clang-format on */
 

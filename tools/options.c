@@ -35,7 +35,8 @@ static void make_short_options(unsigned int bit, bool is_prefix, char *out)
 {
         if (is_prefix)
                 *out++ = '+';
-        *out++ = ':';
+        if (bit != CTL_GNU_MKTEMP)
+                *out++ = ':';
         for (size_t i = 0; i < n_option_rows; i++) {
                 if (!(option_rows[i].commands & bit) || !option_rows[i].letter)
                         continue;
@@ -70,6 +71,8 @@ static int tell_wrong_option(const struct ctl_command *command, int result, char
         bool is_short = optopt > 0 && optopt < 256 && strncmp(word, "--", 2) != 0;
         char letter[3] = { '-', (char) optopt, '\0' };
 
+        if (ctl_is_gnu(command))
+                return ctl_hint_at_help(command); /* getopt_long() has told what is wrong */
         if (result == ':')
                 return ctl_usage_error(command, "option '%s' needs a value",
                                        is_short ? letter : word);
@@ -86,7 +89,7 @@ int options_parse(struct ctl *c, const struct ctl_command *command, int argc, ch
 
         make_short_options(bit, !command || command->is_prefix, short_options);
         make_long_options(bit, long_options);
-        opterr = 0;
+        opterr = bit == CTL_GNU_MKTEMP;
         optind = 0; /* starts anew, also inside */
         for (;;) {
                 const struct option_row *row;
@@ -137,8 +140,9 @@ static void print_options(unsigned int bit)
 void options_print_help(const struct ctl_command *command)
 {
         if (command) {
-                printf("Usage: tempfilectl %s %s\n\n%s.\n", command->name, command->synopsis,
-                       command->summary);
+                printf("Usage: %s %s%s%s\n\n%s.\n", ctl_name(),
+                       ctl_is_gnu(command) ? "" : command->name, ctl_is_gnu(command) ? "" : " ",
+                       command->synopsis, command->summary);
                 if (command->details)
                         printf("\n%s\n", command->details);
                 print_options(command->bit);

@@ -18,6 +18,8 @@
 #include "tools/ctl.h"
 #include "tools/text.h"
 
+static const char *program = "tempfilectl";
+
 static void print_error(const char *format, va_list ap) __attribute__((format(printf, 1, 0)));
 
 static void print_error(const char *format, va_list ap)
@@ -26,11 +28,21 @@ static void print_error(const char *format, va_list ap)
 
         if (vasprintf(&message, format, ap) < 0) {
                 message = NULL;
-                fputs("tempfilectl: out of memory\n", stderr);
+                fprintf(stderr, "%s: out of memory\n", program);
                 return;
         }
         escaped = text_escape_message(message);
-        fprintf(stderr, "tempfilectl: %s\n", escaped ? escaped : "out of memory");
+        fprintf(stderr, "%s: %s\n", program, escaped ? escaped : "out of memory");
+}
+
+void ctl_set_name(const char *name)
+{
+        program = name;
+}
+
+const char *ctl_name(void)
+{
+        return program;
 }
 
 int ctl_error(const char *format, ...)
@@ -43,6 +55,16 @@ int ctl_error(const char *format, ...)
         return CTL_FAILED;
 }
 
+int ctl_hint_at_help(const struct ctl_command *command)
+{
+        bool is_gnu = ctl_is_gnu(command);
+        const char *name = command && !is_gnu ? command->name : "";
+
+        fprintf(stderr, "Try '%s %s%s--help' for more information.\n", program, name,
+                *name ? " " : "");
+        return is_gnu ? CTL_FAILED : CTL_USAGE;
+}
+
 int ctl_usage_error(const struct ctl_command *command, const char *format, ...)
 {
         va_list ap;
@@ -50,9 +72,7 @@ int ctl_usage_error(const struct ctl_command *command, const char *format, ...)
         va_start(ap, format);
         print_error(format, ap);
         va_end(ap);
-        fprintf(stderr, "Try 'tempfilectl %s%s--help' for more information.\n",
-                command ? command->name : "", command ? " " : "");
-        return CTL_USAGE;
+        return ctl_hint_at_help(command);
 }
 
 int ctl_error_no_daemon(void)

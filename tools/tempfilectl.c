@@ -8,6 +8,7 @@
  * headers only.
  */
 
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,6 +17,11 @@
 #include "tools/ctl.h"
 #include "tools/options.h"
 #include "tools/pager.h"
+
+#define MKTEMP_SUMMARY "Make a temporary file that goes when the calling script ends"
+#define MKTEMP_DETAILS                                                                             \
+        "Prints its path. TEMPLATE has at least three X in its last component, which are\n"        \
+        "replaced; it defaults to tmp.XXXXXXXXXX in $TMPDIR, else /tmp. See tempfilectl(1)."
 
 const struct ctl_command ctl_commands[] = {
         { "list", CTL_LIST, 0, 0, false, ctl_list, "[OPTION]...",
@@ -52,11 +58,15 @@ const struct ctl_command ctl_commands[] = {
           "Run a command with a temporary directory of its own",
           "TMPDIR, TMP and TEMP name the directory. It goes when the command ends, however that\n"
           "is. Exits with the status of the command; 127: not found; 126: cannot be executed." },
-        { "mktemp", CTL_MKTEMP, 0, 1, false, ctl_mktemp, "[OPTION]... [TEMPLATE]",
-          "Make a temporary file that goes when the calling script ends",
-          "Prints its path. TEMPLATE has at least three X in its last component, which are\n"
-          "replaced; it defaults to tmp.XXXXXXXXXX in $TMPDIR, else /tmp." },
+        { "mktemp", CTL_MKTEMP, 0, -1, false, ctl_mktemp, "[OPTION]... [TEMPLATE]", MKTEMP_SUMMARY,
+          MKTEMP_DETAILS },
         { 0 },
+};
+
+/* The program under another name, which a link gives it. */
+static const struct ctl_command gnu_mktemp = {
+        "mktemp",       CTL_GNU_MKTEMP, 0, -1, false, ctl_mktemp, "[OPTION]... [TEMPLATE]",
+        MKTEMP_SUMMARY, MKTEMP_DETAILS,
 };
 
 static const struct ctl_command *find_command(const char *name)
@@ -77,11 +87,36 @@ static int check_count(const struct ctl *c)
         return CTL_OK;
 }
 
+static bool is_called_mktemp(const char *name)
+{
+        const char *slash = name ? strrchr(name, '/') : NULL;
+
+        return name && streq(slash ? slash + 1 : name, "mktemp");
+}
+
+/* All of the command line is that of @command. The status to exit with is in c->done. */
+static void parse_arguments(struct ctl *c, const struct ctl_command *command, int argc, char **argv)
+{
+        int n;
+
+        c->command = command;
+        n = options_parse(c, command, argc, argv);
+        if (c->done)
+                return;
+        c->args = argv + n;
+        c->n_args = argc - n;
+}
+
 /* Finds the command and its arguments. Returns CTL_OK, or the status to exit with; see c->done. */
 static int parse_command_line(struct ctl *c, int argc, char **argv)
 {
         int n;
 
+        if (argc > 0 && is_called_mktemp(argv[0])) {
+                ctl_set_name(argv[0]);
+                parse_arguments(c, &gnu_mktemp, argc, argv);
+                return c->done ? c->done - 1 : CTL_OK;
+        }
         n = options_parse(c, NULL, argc, argv);
         if (c->done)
                 return c->done - 1;
@@ -91,14 +126,19 @@ static int parse_command_line(struct ctl *c, int argc, char **argv)
         if (!c->command)
                 return ctl_usage_error(NULL, "unknown command '%s'", argv[n]);
 
-        argc -= n;
-        argv += n;
-        n = options_parse(c, c->command, argc, argv);
-        if (c->done)
-                return c->done - 1;
-        c->args = argv + n;
-        c->n_args = argc - n;
-        return check_count(c);
+        parse_arguments(c, c->command, argc - n, argv + n);
+        return c->done ? c->done - 1 : check_count(c);
+}
+
+/* What is opened later is not to be taken for one of the three that were closed. */
+static void fill_stdio(void)
+{
+        int fd;
+
+        do
+                fd = open("/dev/null", O_CLOEXEC | O_PATH); /* neither read nor written: EBADF */
+        while (fd >= 0 && fd <= STDERR_FILENO);
+        (void) close_fd(fd);
 }
 
 int main(int argc, char **argv)
@@ -109,6 +149,7 @@ int main(int argc, char **argv)
         };
         int status;
 
+        fill_stdio();
         (void) setlocale(LC_CTYPE, ""); /* what is printable; without one: ASCII */
         c.old_sigpipe = signal(SIGPIPE, SIG_IGN);
 
