@@ -34,6 +34,7 @@ enum owner_verdict {
         OWNER_UNKNOWN = 3, /* another pid namespace: its pid means nothing here */
 };
 
+/* -EINVAL: $TEMPFILED_BOOT_ID is no boot id. */
 int epoch_now(struct epoch *ret);
 
 /* Reads /proc, which can block on another process's memory lock: for workers (start time alone

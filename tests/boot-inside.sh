@@ -365,8 +365,17 @@ first_boot() {
         start left -- boot-client hold "$persistent/left" 200
 }
 
+# What the daemon knows, and may have known wrongly, for a failure that can't be repeated at will.
+show_daemon() {
+    echo "$(count "$persistent/left") left in $(stat -f -c 'a file system of type %T, id %i' "$persistent")"
+    echo "boot id here $(cat /proc/sys/kernel/random/boot_id), for the daemon $(nsenter -m \
+        -t "$(daemon_pid)" cat /proc/sys/kernel/random/boot_id), $(readlink /proc/self/ns/pid)"
+    tempfilectl status
+    tempfilectl list | head -n 5
+}
+
 reaped_at_boot() {
-    wait_until is_empty "$persistent/left"
+    wait_until is_empty "$persistent/left" || { show_daemon; return 1; }
 }
 
 second_boot() {

@@ -305,6 +305,21 @@ START_TEST(epoch_stays)
 }
 END_TEST
 
+START_TEST(service_manager_says_which_boot_it_is)
+{
+        static const char id[] = "0102030405060708090a0b0c0d0e0f10";
+        char text[SD_ID128_STRING_MAX];
+        struct epoch now;
+
+        ck_assert_int_eq(setenv("TEMPFILED_BOOT_ID", id, 1), 0);
+        ck_assert_int_eq(epoch_now(&now), 0);
+        ck_assert_str_eq(sd_id128_to_string(now.boot, text), id);
+        ck_assert_int_eq(setenv("TEMPFILED_BOOT_ID", "this one", 1), 0);
+        ck_assert_int_eq(epoch_now(&now), -EINVAL);
+        ck_assert_int_eq(unsetenv("TEMPFILED_BOOT_ID"), 0);
+}
+END_TEST
+
 START_TEST(verdicts)
 {
         struct child c = start(wait_for_ever);
@@ -378,6 +393,7 @@ static Suite *owner_suite(void)
         tcase_add_test(t, main_thread_may_end_before_others);
         tcase_add_test(t, executing_a_program_changes_nothing);
         tcase_add_test(t, epoch_stays);
+        tcase_add_test(t, service_manager_says_which_boot_it_is);
         tcase_add_test(t, verdicts);
         tcase_add_loop_test(t, peer_of_a_socket_has_a_pidfd, 0, 2);
         suite_add_tcase(s, t);
