@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "daemon/fdstore.h"
+#include "daemon/log.h"
 #include "daemon/registry-internal.h"
 #include "libclient/util.h"
 
@@ -111,6 +112,7 @@ static int load_owner(const struct store_owner *row, void *userdata)
                 break;
         case OWNER_UNKNOWN:
                 o->is_lost = true;
+                g->n_lost++;
                 break;
         case OWNER_DEAD:
                 o->state = OWNER_DYING;
@@ -160,6 +162,17 @@ static int load_count(uint64_t directory, uint64_t count, void *userdata)
         return 0;
 }
 
+/* Else what is theirs would stay in silence. */
+static void tell_lost(struct registry *g)
+{
+        if (g->n_lost == 0)
+                return;
+        log_write(LOG_NOTICE, &(struct log_fields) { .message_id = LOG_ID_UNKNOWN },
+                  "Cannot tell whether owners of another process namespace have ended, %" PRIu64
+                  " in all: what is theirs stays until they are heard of",
+                  g->n_lost);
+}
+
 int registry_start(struct registry *g)
 {
         int fd, r;
@@ -186,6 +199,7 @@ int registry_start(struct registry *g)
                 pool_close(g->pool, 0, fd);
         reaping_open_directories(g);
         descriptor_restore_all(g);
+        tell_lost(g);
         g->retry_is_due = true;
         g->callbacks.wake(g->callbacks.userdata);
         return 0;

@@ -133,6 +133,7 @@ struct registry {
         struct owner *boot_owner; /* NULL: nobody has asked for it yet */
         int state_dirfd;          /* where tokens are kept */
         uint64_t n_leases;
+        uint64_t n_lost; /* at the start */
         bool needs_schedule, needs_flush, sweep_again;
         uint64_t n_flushes;
         void *owners_by_pid, *owners_by_id, *tags_by_tag, *tags_by_id, *directories_by_id,
