@@ -30,6 +30,10 @@ check_LTLIBRARIES = %D%/libtestutil.la
 	%D%/daemon-fixture.h \
 	%D%/fake-daemon.c \
 	%D%/fake-daemon.h \
+	%D%/fuse-server.c \
+	%D%/fuse-server.h \
+	%D%/fuse-tree.c \
+	%D%/fuse-tree.h \
 	%D%/stage.c \
 	%D%/stage.h \
 	%D%/testutil.c \
@@ -44,6 +48,7 @@ check_programs = \
 	%D%/test-claims \
 	%D%/test-client \
 	%D%/test-deaths \
+	%D%/test-disks \
 	%D%/test-forms \
 	%D%/test-inside \
 	%D%/test-library \
@@ -86,6 +91,10 @@ check_ldadd = \
 %C%_test_deaths_SOURCES = %D%/test-deaths.c
 %C%_test_deaths_CPPFLAGS = $(check_cppflags)
 %C%_test_deaths_LDADD = $(check_ldadd)
+
+%C%_test_disks_SOURCES = %D%/test-disks.c
+%C%_test_disks_CPPFLAGS = $(check_cppflags)
+%C%_test_disks_LDADD = $(check_ldadd)
 
 %C%_test_forms_SOURCES = %D%/test-forms.c
 %C%_test_forms_CPPFLAGS = $(check_cppflags)
