@@ -253,11 +253,17 @@ static void take_restored(struct registry *g, struct probing *p)
         }
         if (p->job.is_free || p->job.error == -ENOENT)
                 registry_owner_ended(o);
-        else if (p->job.error < 0)
-                log_warning("Cannot tell whether a descriptor owner lives: %s",
-                            strerror(-p->job.error));
-        else
+        else if (p->job.error < 0) {
+                if (!o->is_lost)
+                        log_warning("Cannot tell whether a descriptor owner lives, "
+                                    "will look again: %s",
+                                    strerror(-p->job.error));
+                o->is_lost = true;
+                registry_look_again(g);
+        } else {
+                o->is_lost = false;
                 look_again(g, o, p);
+        }
 }
 
 static void take_look(struct registry *g, struct probing *p)
@@ -298,14 +304,22 @@ static void probe_done(struct job *j, void *userdata)
         free_probing(g, p, uid);
 }
 
+struct restoring {
+        struct owner *owner;
+        bool is_found; /* something that it holds */
+};
+
 static int restore_one(const struct store_entry *e, void *userdata)
 {
-        struct owner *o = userdata;
+        struct restoring *w = userdata;
+        struct owner *o = w->owner;
         struct registry *g = o->registry;
         struct directory *d = registry_directory(g, e->directory);
         struct known_cred *k = registry_cred(g, e->cred);
         struct probing *p;
+        int r;
 
+        w->is_found = true;
         if (!d || !k)
                 return 0;
         p = calloc(1, sizeof(*p));
@@ -315,26 +329,31 @@ static int restore_one(const struct store_entry *e, void *userdata)
         p->job.ino = o->cgroup;
         p->job.client_fd = -1;
         p->job.name = strdup(e->target ? e->target : e->name);
-        o->is_probing = true;
-        if (!p->job.name || submit(g, p, d, k) < 0) {
+        r = p->job.name ? submit(g, p, d, k) : -ENOMEM;
+        if (r < 0)
                 free_probing(g, p, k->cred.uid);
-                return -ENOMEM;
-        }
-        return 0;
+        else
+                o->is_probing = true;
+        return r;
 }
 
+/* What could not be tried is tried again: an owner that nobody watches would never end. */
 static void restore(const void *node, VISIT visit, void *userdata)
 {
-        struct owner *o = *(struct owner *const *) node;
+        struct restoring w = { .owner = *(struct owner *const *) node };
+        struct owner *o = w.owner;
         struct registry *g = userdata;
+        int r;
 
         if ((visit != leaf && visit != postorder) || o->kind != WIRE_OWNER_DESCRIPTOR ||
-            o->state != OWNER_LIVING)
+            o->state != OWNER_LIVING || o->fd >= 0 || o->is_probing)
                 return;
-        (void) store_live_of_owner(g->store, o->id, 0, 1, restore_one, o);
-        if (!o->is_probing)
-                (void) store_claimed_by(g->store, o->id, restore_one, o);
-        if (!o->is_probing) /* it holds nothing any more */
+        r = store_live_of_owner(g->store, o->id, 0, 1, restore_one, &w);
+        if (r >= 0 && !w.is_found)
+                r = store_claimed_by(g->store, o->id, restore_one, &w);
+        if (r < 0)
+                registry_look_again(g);
+        else if (!w.is_found) /* it holds nothing any more */
                 registry_owner_ended(o);
 }
 

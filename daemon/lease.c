@@ -81,14 +81,14 @@ int lease_restore(struct registry *g, struct owner *o, const struct store_owner 
         uint64_t seen, left;
         int r;
 
+        r = store_get_seen(g->store, &seen);
+        if (r < 0)
+                return r;
         o->deadline_usec = row->deadline_usec;
         g->n_leases++;
         g->needs_lease_timer = true;
         if (sd_id128_equal(row->boot, g->epoch.boot))
                 return 0; /* if it has expired, the timer finds that at once */
-        r = store_get_seen(g->store, &seen);
-        if (r < 0)
-                return r;
         left = row->deadline_usec > seen ? row->deadline_usec - seen : 0;
         o->deadline_usec = now_boottime_usec() + left;
         o->epoch = g->epoch;
@@ -121,6 +121,16 @@ static int on_lease(sd_event_source *s, uint64_t usec, void *userdata)
         g->lease_is_due = true;
         g->callbacks.wake(g->callbacks.userdata);
         return 0;
+}
+
+/* Its clock costs a descriptor, which may not be there when it is needed. */
+int lease_prepare(struct registry *g)
+{
+        int r;
+
+        r = sd_event_add_time_relative(g->event, &g->lease_timer, CLOCK_BOOTTIME, 0, 0, on_lease,
+                                       g);
+        return r < 0 ? r : sd_event_source_set_enabled(g->lease_timer, SD_EVENT_OFF);
 }
 
 void lease_schedule(struct registry *g)

@@ -75,7 +75,7 @@ static enum owner_verdict find_owner(struct registry *g, struct owner *o,
                 return r < 0 ? OWNER_UNKNOWN : OWNER_ALIVE;
         case WIRE_OWNER_BOOT:
                 if (!sd_id128_equal(row->boot, g->epoch.boot) ||
-                    row->init_start != g->epoch.init_start)
+                    !epoch_has_same_init(&o->epoch, &g->epoch))
                         return OWNER_DEAD;
                 g->boot_owner = o;
                 return OWNER_ALIVE;
@@ -86,11 +86,71 @@ static enum owner_verdict find_owner(struct registry *g, struct owner *o,
         }
 }
 
+/* May another look tell? What can't be asked about (no descriptor left, no memory) may be later; a
+ * pid of another namespace means nothing here for good. */
+static bool may_tell_later(const struct registry *g, const struct owner *o)
+{
+        switch (o->kind) {
+        case WIRE_OWNER_PROCESS:
+                return o->epoch.pid_ns == g->epoch.pid_ns;
+        case WIRE_OWNER_LEASE:
+        case WIRE_OWNER_TOKEN:
+        case WIRE_OWNER_UNIT:
+                return true;
+        default:
+                return false;
+        }
+}
+
+static int judge_owner(struct registry *g, struct owner *o, const struct store_owner *row)
+{
+        _cleanup_(closep) int pidfd = -1;
+
+        o->is_lost = false;
+        switch (find_owner(g, o, row, &pidfd)) {
+        case OWNER_ALIVE:
+                return o->kind == WIRE_OWNER_PROCESS ? registry_watch_owner(g, o, &pidfd) : 0;
+        case OWNER_UNKNOWN:
+                o->is_lost = true;
+                if (may_tell_later(g, o))
+                        registry_look_again(g);
+                else
+                        g->n_lost++;
+                break;
+        case OWNER_DEAD:
+                registry_owner_ended(o);
+                break;
+        }
+        return 0;
+}
+
+static int look_again(const struct store_owner *row, void *userdata)
+{
+        struct registry *g = userdata;
+        struct owner *o = registry_owner(g, row->id);
+
+        if (!o || !o->is_lost || o->state != OWNER_LIVING || !may_tell_later(g, o))
+                return 0;
+        registry_unwatch_owner(o);
+        if (judge_owner(g, o, row) < 0) {
+                o->is_lost = true;
+                registry_look_again(g);
+        }
+        return 0;
+}
+
+/* At those that could not be asked about, or watched. */
+void load_look_again(struct registry *g)
+{
+        if (store_each_owner(g->store, look_again, g) < 0)
+                registry_look_again(g);
+        descriptor_restore_all(g);
+}
+
 static int load_owner(const struct store_owner *row, void *userdata)
 {
         struct registry *g = userdata;
         struct epoch then = { row->boot, row->pid_ns, row->init_start };
-        _cleanup_(closep) int pidfd = -1;
         struct owner *o = registry_new_owner(g, row->id);
         int r = 0;
 
@@ -105,20 +165,10 @@ static int load_owner(const struct store_owner *row, void *userdata)
         o->cgroup = row->cgroup;
         g->next_owner = MAX(g->next_owner, row->id + 1);
         (void) snprintf(o->command, sizeof(o->command), "%s", row->command);
-        switch (row->is_dead ? OWNER_DEAD : find_owner(g, o, row, &pidfd)) {
-        case OWNER_ALIVE:
-                if (o->kind == WIRE_OWNER_PROCESS)
-                        r = registry_watch_owner(g, o, &pidfd);
-                break;
-        case OWNER_UNKNOWN:
-                o->is_lost = true;
-                g->n_lost++;
-                break;
-        case OWNER_DEAD:
-                o->state = OWNER_DYING;
-                TAILQ_INSERT_TAIL(&g->dying, o, dying);
-                break;
-        }
+        if (row->is_dead)
+                registry_owner_ended(o);
+        else
+                r = judge_owner(g, o, row);
         if (r >= 0)
                 r = registry_hold_owner(g, o);
         return r;

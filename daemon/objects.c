@@ -342,6 +342,14 @@ int registry_watch_owner(struct registry *g, struct owner *o, int *pidfd)
         return 0;
 }
 
+void registry_unwatch_owner(struct owner *o)
+{
+        o->source = sd_event_source_disable_unref(o->source);
+        o->fd = close_fd(o->fd);
+        free(TAKE_PTR(o->place));
+        free(TAKE_PTR(o->unit));
+}
+
 int registry_hold_owner(struct registry *g, struct owner *o)
 {
         int r;

@@ -29,6 +29,7 @@
 
 #define ARGUMENTS_MAX 1024U
 #define START_FIELD 22
+#define TIME_NS_INITIAL 0xeffffffaU /* the inode of the time namespace that a machine boots with */
 
 int process_read_start(pid_t pid, uint64_t *ret)
 {
@@ -77,10 +78,22 @@ int epoch_now(struct epoch *ret)
         if (stat("/proc/self/ns/pid", &st) < 0)
                 return -errno;
         e.pid_ns = st.st_ino;
+        /* Start times are told by the reader's clock: in another time namespace they mean as
+         * little as pids do in another pid namespace. */
+        if (stat("/proc/self/ns/time", &st) == 0 && st.st_ino != TIME_NS_INITIAL)
+                e.pid_ns ^= (uint64_t) st.st_ino << 32;
         /* Hidden from an ordinary user (hidepid): then boot and namespace must do. */
-        (void) process_read_start(1, &e.init_start);
+        r = process_read_start(1, &e.init_start);
+        if (r < 0 && r != -ESRCH && r != -EACCES && r != -EPERM)
+                return r;
         *ret = e;
         return 0;
+}
+
+/* A start that could not be read, then or now, tells nothing. */
+bool epoch_has_same_init(const struct epoch *a, const struct epoch *b)
+{
+        return a->init_start == b->init_start || a->init_start == 0 || b->init_start == 0;
 }
 
 bool pidfd_is_dead(int pidfd)
@@ -143,7 +156,7 @@ enum owner_verdict owner_find(const struct epoch *now, const struct epoch *store
                 return OWNER_DEAD;
         if (now->pid_ns != stored->pid_ns)
                 return OWNER_UNKNOWN;
-        if (now->init_start != stored->init_start)
+        if (!epoch_has_same_init(now, stored))
                 return OWNER_DEAD;
         pidfd = pidfd_open(pid, 0);
         if (pidfd < 0)

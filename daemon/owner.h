@@ -12,11 +12,11 @@
 #include <sys/types.h>
 #include <systemd/sd-id128.h>
 
-/* What a pid counts in: a boot, a pid namespace, and the start of its pid 1 (a restarted
- * container has the same boot id). */
+/* What a pid and a start time count in: a boot, a pid namespace (and a time namespace that is not
+ * the machine's), and the start of its pid 1 (a restarted container has the same boot id). */
 struct epoch {
         sd_id128_t boot;
-        uint64_t pid_ns;
+        uint64_t pid_ns; /* inode, mixed with the time namespace's */
         uint64_t init_start;
 };
 
@@ -31,11 +31,13 @@ struct process {
 enum owner_verdict {
         OWNER_ALIVE = 1,
         OWNER_DEAD = 2,
-        OWNER_UNKNOWN = 3, /* another pid namespace: its pid means nothing here */
+        OWNER_UNKNOWN = 3, /* another pid namespace: its pid means nothing here; or it can't be
+                            * asked about now */
 };
 
 /* -EINVAL: $TEMPFILED_BOOT_ID is no boot id. */
 int epoch_now(struct epoch *ret);
+bool epoch_has_same_init(const struct epoch *a, const struct epoch *b);
 
 /* Reads /proc, which can block on another process's memory lock: for workers (start time alone
  * is safe). The caller holds a pidfd and looks at it again afterwards. */

@@ -76,8 +76,8 @@ static int begin(struct probe_job *p)
 {
         int dirfd = reaper_open_place(&p->place);
 
-        if (dirfd < 0)
-                return dirfd;
+        if (dirfd < 0) /* away is not deleted: -ENOENT is for an object missing in its directory */
+                return p->place.is_deleted ? -ENOENT : dirfd == -ENOENT ? -ESTALE : dirfd;
         p->fd = open_object(p, dirfd);
         if (p->fd < 0)
                 return p->fd;

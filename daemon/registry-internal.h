@@ -90,7 +90,7 @@ struct owner {
         char *unit;  /* unit: its name; process: the one that it ran in, "" or NULL: unknown */
         enum owner_state state;
         uint64_t stored_in; /* the attempt to commit that it is part of; 0: none */
-        bool is_lost;       /* unknown: in another pid namespace */
+        bool is_lost;       /* unknown: in another pid namespace, or it could not be asked about */
         struct peer_list peers;
         struct tag_list tags;
         struct process *process; /* until it is stored */
@@ -130,8 +130,10 @@ struct registry {
         bool retry_is_due;
         bool flush_is_due;
         bool lease_is_due, needs_lease_timer;
-        struct owner *boot_owner; /* NULL: nobody has asked for it yet */
-        int state_dirfd;          /* where tokens are kept */
+        bool look_is_due, needs_look; /* at owners that could not be asked about */
+        unsigned int n_looks;         /* in a row */
+        struct owner *boot_owner;     /* NULL: nobody has asked for it yet */
+        int state_dirfd;              /* where tokens are kept */
         uint64_t n_leases;
         uint64_t n_lost; /* at the start */
         bool needs_schedule, needs_flush, sweep_again;
@@ -154,7 +156,8 @@ struct registry {
         int inotify_fd;      /* of the descriptor owners; -1: there has been none */
         uint64_t n_closings; /* that it has reported */
         sd_event_source *inotify;
-        sd_event_source *mounts, *retry_timer, *flush_timer, *again_timer, *lease_timer;
+        sd_event_source *mounts, *retry_timer, *flush_timer, *again_timer, *lease_timer,
+                *look_timer;
 };
 
 /* registry.c */
@@ -162,7 +165,8 @@ uint64_t now_realtime_usec(void);
 uint64_t now_boottime_usec(void);
 void registry_fail(struct registry *g, struct request *r, int error);
 void registry_record(struct registry *g, struct request *r);
-void registry_arm_again(struct registry *g); /* a turn in a second */
+void registry_arm_again(struct registry *g);  /* a turn in a second */
+void registry_look_again(struct registry *g); /* an owner could not be asked about: soon */
 void registry_arm(struct registry *g, sd_event_source **timer, clockid_t clock, uint64_t usec,
                   sd_event_time_handler_t handler);
 
@@ -179,6 +183,7 @@ int registry_hold_directory(struct registry *g, uint64_t id, const char *path,
                             const struct identity *i, bool is_foreign, struct directory **ret);
 struct owner *registry_new_owner(struct registry *g, uint64_t id);
 int registry_watch_owner(struct registry *g, struct owner *o, int *pidfd);
+void registry_unwatch_owner(struct owner *o); /* what an attempt to watch it has left */
 int registry_hold_owner(struct registry *g, struct owner *o);
 int registry_hold_tag(struct registry *g, const struct tag *like, struct tag **ret);
 void registry_free_owner(struct owner *o);  /* that is in no tree */
@@ -223,6 +228,9 @@ uint64_t register_id_of_ref(struct registry *g, const struct wire_ref *ref);
 int register_check_change(struct registry *g, const struct peer *p, const struct store_entry *e);
 int register_numbers(const struct store_entry *e, void *userdata); /* a copy without strings */
 
+/* load.c */
+void load_look_again(struct registry *g);
+
 /* claim.c */
 int claim_owner(struct registry *g, struct peer *p, const struct wire_owner *w,
                 struct inspect_job *i, struct owner **ret);
@@ -241,6 +249,7 @@ int lease_new(struct registry *g, const struct peer *p, uint64_t sec, struct own
 int lease_for_retained(struct registry *g, const struct store_entry *e, struct owner **ret);
 int lease_renew(struct registry *g, struct owner *o, uint64_t sec);
 int lease_restore(struct registry *g, struct owner *o, const struct store_owner *row);
+int lease_prepare(struct registry *g);
 void lease_expire(struct registry *g);
 void lease_schedule(struct registry *g);
 

@@ -21,6 +21,7 @@
 #include "libclient/util.h"
 
 #define AGAIN_USEC USEC_PER_SEC
+#define LOOK_MAX_USEC (60 * USEC_PER_SEC)
 
 uint64_t now_realtime_usec(void)
 {
@@ -144,6 +145,32 @@ void registry_arm_again(struct registry *g)
         registry_arm(g, &g->again_timer, CLOCK_MONOTONIC, AGAIN_USEC, on_again);
 }
 
+static int on_look(sd_event_source *s, uint64_t usec, void *userdata)
+{
+        struct registry *g = userdata;
+
+        g->look_is_due = true;
+        g->callbacks.wake(g->callbacks.userdata);
+        return 0;
+}
+
+void registry_look_again(struct registry *g)
+{
+        g->needs_look = true;
+}
+
+/* With growing pauses: they are short of something that only others can give back. */
+static void schedule_look(struct registry *g)
+{
+        uint64_t pause = MIN(USEC_PER_SEC << MIN(g->n_looks, 10U), LOOK_MAX_USEC);
+
+        if (!g->needs_look)
+                return;
+        g->needs_look = false;
+        g->n_looks++;
+        registry_arm(g, &g->look_timer, CLOCK_MONOTONIC, pause, on_look);
+}
+
 static void commit_failed(struct registry *g, int error)
 {
         log_write(LOG_ERR,
@@ -247,6 +274,10 @@ void registry_turn(struct registry *g)
                 g->lease_is_due = false;
                 lease_expire(g);
         }
+        if (g->look_is_due) {
+                g->look_is_due = false;
+                load_look_again(g);
+        }
         bury(g);
         collect(g);
         if (g->mounts_changed) {
@@ -266,6 +297,7 @@ void registry_turn(struct registry *g)
         commit(g);
         reaping_schedule(g);
         lease_schedule(g);
+        schedule_look(g);
 }
 
 /* ---- beginning and end ---- */
@@ -337,6 +369,8 @@ int registry_new(sd_event *event, struct store *store, int state_dirfd, bool is_
         if (r < 0)
                 return r;
         r = watch_mounts(g);
+        if (r >= 0)
+                r = lease_prepare(g);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(g);
@@ -352,6 +386,7 @@ void registry_free(struct registry *g)
         sd_event_source_disable_unref(g->flush_timer);
         sd_event_source_disable_unref(g->again_timer);
         sd_event_source_disable_unref(g->lease_timer);
+        sd_event_source_disable_unref(g->look_timer);
         close_fd(g->mounts_fd);
         sd_event_source_disable_unref(g->inotify);
         close_fd(g->inotify_fd);

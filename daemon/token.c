@@ -39,6 +39,7 @@ static int open_pipe(struct registry *g, struct owner *o, int *ret_writer)
         char name[TOKEN_NAME_SIZE];
 
         token_name(o, name);
+        o->fd = close_fd(o->fd); /* of an attempt that failed later on */
         o->fd = openat(g->state_dirfd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
         if (o->fd < 0)
                 return -errno;

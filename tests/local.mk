@@ -167,6 +167,7 @@ unit_programs = \
 	%D%/test-conn \
 	%D%/test-cred \
 	%D%/test-identity \
+	%D%/test-load \
 	%D%/test-owner \
 	%D%/test-pool \
 	%D%/test-reaper \
@@ -187,6 +188,10 @@ unit_ldadd = \
 %C%_test_store_SOURCES = %D%/test-store.c
 %C%_test_store_CPPFLAGS = $(unit_cppflags)
 %C%_test_store_LDADD = $(unit_ldadd)
+
+%C%_test_load_SOURCES = %D%/test-load.c
+%C%_test_load_CPPFLAGS = $(unit_cppflags)
+%C%_test_load_LDADD = $(unit_ldadd)
 
 %C%_test_salvage_SOURCES = %D%/test-salvage.c
 %C%_test_salvage_CPPFLAGS = $(unit_cppflags)

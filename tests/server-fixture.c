@@ -38,6 +38,8 @@ static struct sockaddr_un address(void)
         return a;
 }
 
+void (*server_before_load)(void);
+
 static void start(void)
 {
         struct server_options options = { .is_power = true };
@@ -54,6 +56,8 @@ static void start(void)
         ck_assert_int_eq(bind(fd, (struct sockaddr *) &a, sizeof(a)), 0);
         ck_assert_int_eq(chmod(a.sun_path, 0666), 0);
         ck_assert_int_eq(server_listen(server, fd), 0);
+        if (server_before_load)
+                server_before_load();
         ck_assert_int_eq(server_start(server), 0);
 }
 

@@ -22,6 +22,8 @@ void server_setup(void);
 void server_teardown(void);
 void server_stop(void); /* what it had in memory is lost */
 void server_restart(void);
+/* Called, where it is set, before a server that was restarted looks for its owners. */
+extern void (*server_before_load)(void);
 
 const char *file_path(const char *name); /* in files/ */
 struct wire_status_reply server_status(void);
