@@ -85,22 +85,6 @@ struct claiming {
         struct wire_claim claim;
 };
 
-static int find_changeable(struct registry *g, const struct peer *p, const struct wire_ref *ref,
-                           struct store_entry *ret)
-{
-        uint64_t id;
-        int r;
-
-        registry_flush(g);
-        id = register_id_of_ref(g, ref);
-        if (id == 0)
-                return -ENOENT;
-        r = store_get_entry(g->store, id, register_numbers, ret);
-        if (r < 0)
-                return r;
-        return register_check_change(g, p, ret);
-}
-
 static void record_durable(struct registry *g, struct request *r, uint64_t id)
 {
         r->id = id;
@@ -116,7 +100,7 @@ int claim_apply(struct registry *g, struct peer *p, const struct wire_claim *m, 
         uint64_t left;
         int error;
 
-        error = find_changeable(g, p, &m->ref, &e);
+        error = register_find_changeable(g, p, &m->ref, &e);
         if (error < 0)
                 return error;
         /* Who gives what another's row says is his own claim's to give up, or root's to change. */
@@ -185,7 +169,7 @@ void registry_claim(struct registry *g, struct peer *p, const void *packet, int 
         int error;
 
         memcpy(&m, packet, sizeof(m));
-        error = find_changeable(g, p, &m.ref, &e);
+        error = register_find_changeable(g, p, &m.ref, &e);
         if (error >= 0 && m.owner.kind == WIRE_OWNER_DESCRIPTOR) {
                 error = descriptor_claim(g, &m, &e, fd, r);
                 if (error >= 0)
@@ -214,7 +198,7 @@ void registry_retain(struct registry *g, struct peer *p, const void *packet, str
         int error;
 
         memcpy(&m, packet, sizeof(m));
-        error = find_changeable(g, p, &m.ref, &e);
+        error = register_find_changeable(g, p, &m.ref, &e);
         if (error >= 0)
                 error = store_set_retain(g->store, e.id, m.argument);
         if (error < 0)
@@ -222,19 +206,43 @@ void registry_retain(struct registry *g, struct peer *p, const void *packet, str
         record_durable(g, r, e.id);
 }
 
+struct renewing {
+        struct registry *registry;
+        uint64_t sec;
+        int result; /* -EINVAL: no lease so far */
+};
+
+static int renew_one(uint64_t owner, void *userdata)
+{
+        struct renewing *w = userdata;
+        struct owner *o = registry_owner(w->registry, owner);
+        int r;
+
+        if (!o || o->kind != WIRE_OWNER_LEASE)
+                return 0;
+        r = lease_renew(w->registry, o, w->sec);
+        if (r >= 0 || w->result == -EINVAL)
+                w->result = MIN(r, 0);
+        return r == -ESTALE ? 0 : r;
+}
+
+/* Every lease that holds it: one that goes on alone would end it otherwise. */
 void registry_renew(struct registry *g, struct peer *p, const void *packet, struct request *r)
 {
+        struct renewing w = { .registry = g, .result = -EINVAL };
         struct wire_change m;
         struct store_entry e;
-        struct owner *o;
         int error;
 
         memcpy(&m, packet, sizeof(m));
-        error = find_changeable(g, p, &m.ref, &e);
-        if (error >= 0) {
-                o = registry_owner(g, e.owner);
-                error = o ? lease_renew(g, o, m.argument) : -EINVAL;
-        }
+        w.sec = m.argument;
+        error = register_find_changeable(g, p, &m.ref, &e);
+        if (error >= 0)
+                error = renew_one(e.owner, &w);
+        if (error >= 0)
+                error = store_each_claim(g->store, e.id, renew_one, &w);
+        if (error >= 0)
+                error = w.result;
         if (error < 0)
                 return registry_fail(g, r, error);
         record_durable(g, r, e.id);

@@ -538,7 +538,7 @@ void register_inspected(struct job *j, void *userdata)
 
 /* ---- keep ---- */
 
-uint64_t register_id_of_ref(struct registry *g, const struct wire_ref *ref)
+static uint64_t register_id_of_ref(struct registry *g, const struct wire_ref *ref)
 {
         struct tag *t;
 
@@ -549,7 +549,7 @@ uint64_t register_id_of_ref(struct registry *g, const struct wire_ref *ref)
 }
 
 /* May this peer change that entry, and is it still there to be changed? */
-int register_check_change(struct registry *g, const struct peer *p, const struct store_entry *e)
+static int check_change(struct registry *g, const struct peer *p, const struct store_entry *e)
 {
         struct known_cred *k = registry_cred(g, e->cred);
         struct owner *o = registry_owner(g, e->owner);
@@ -565,6 +565,36 @@ int register_check_change(struct registry *g, const struct peer *p, const struct
         return e->next_try_usec == 0 ? -ESTALE : 0; /* a worker has it now */
 }
 
+/* The owner in its row was seen dead, and is dealt with after this: who holds it too comes first. */
+static int pass_on(struct registry *g, struct store_entry *e)
+{
+        struct owner *o = registry_owner(g, e->owner);
+        uint64_t left = 0;
+        int r = 0;
+
+        if (e->state != WIRE_STATE_LIVE || !o || o->state != OWNER_DYING)
+                return 0;
+        while (r >= 0 && left == 0)
+                r = store_release(g->store, e->id, o->id, &left);
+        return r < 0 ? r : store_get_entry(g->store, e->id, register_numbers, e);
+}
+
+int register_find_changeable(struct registry *g, const struct peer *p, const struct wire_ref *ref,
+                             struct store_entry *ret)
+{
+        uint64_t id;
+        int r;
+
+        registry_flush(g);
+        id = register_id_of_ref(g, ref);
+        if (id == 0)
+                return -ENOENT;
+        r = store_get_entry(g->store, id, register_numbers, ret);
+        if (r >= 0)
+                r = pass_on(g, ret);
+        return r < 0 ? r : check_change(g, p, ret);
+}
+
 void registry_keep(struct registry *g, struct peer *p, const void *packet, struct request *r)
 {
         struct wire_change m;
@@ -573,14 +603,11 @@ void registry_keep(struct registry *g, struct peer *p, const void *packet, struc
         int error;
 
         memcpy(&m, packet, sizeof(m));
-        registry_flush(g);
-        id = register_id_of_ref(g, &m.ref);
-        error = id ? store_get_entry(g->store, id, register_numbers, &e) : -ENOENT;
-        if (error >= 0)
-                error = register_check_change(g, p, &e);
+        error = register_find_changeable(g, p, &m.ref, &e);
         if (error < 0)
                 return registry_fail(g, r, error);
 
+        id = e.id;
         if (id >> SEQ_BITS) /* a sweep must know that this name is not meant */
                 error = store_change_entry(g->store, id, WIRE_STATE_KEPT, 0, 0, 0, NULL);
         else {

@@ -224,8 +224,9 @@ void register_inspected(struct job *j, void *userdata);
 bool register_wants_worker(const struct wire_owner *w, int fd);
 int register_prepare_owner(struct peer *p, const struct wire_owner *w, int fd,
                            struct inspect_job *i);
-uint64_t register_id_of_ref(struct registry *g, const struct wire_ref *ref);
-int register_check_change(struct registry *g, const struct peer *p, const struct store_entry *e);
+/* The entry, if that peer may change who holds it, and it is still there to be changed. */
+int register_find_changeable(struct registry *g, const struct peer *p, const struct wire_ref *ref,
+                             struct store_entry *ret);
 int register_numbers(const struct store_entry *e, void *userdata); /* a copy without strings */
 
 /* load.c */

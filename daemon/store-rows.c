@@ -438,6 +438,11 @@ static int id_row(struct row *row, const void *fn, void *userdata)
         return (*(const store_id_fn *) fn)(row_number(row, 0), userdata);
 }
 
+int store_each_claim(struct store *s, uint64_t entry, store_id_fn fn, void *userdata)
+{
+        return store_ask(s, STMT_CLAIMS_OF_ENTRY, id_row, &fn, userdata, "i", (int64_t) entry);
+}
+
 int store_expired(struct store *s, uint64_t now_usec, store_id_fn fn, void *userdata)
 {
         return store_ask(s, STMT_EXPIRED, id_row, &fn, userdata, "i", (int64_t) now_usec);

@@ -194,6 +194,7 @@ static const char *const migrations[] = {
         X(CLAIMED_BY,                                                                              \
           "SELECT " ENTRY_COLUMNS ENTRY_FROM                                                       \
           " WHERE e.id IN (SELECT entry FROM claim WHERE owner = ?1) AND e.state = 1 LIMIT 1")     \
+        X(CLAIMS_OF_ENTRY, "SELECT owner FROM claim WHERE entry = ?1")                             \
         X(HAS_CLAIM, "SELECT 1 FROM claim WHERE entry = ?1 AND owner = ?2")
 
 /* The tables that are worth saving from a damaged file, parents first. */

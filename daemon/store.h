@@ -165,6 +165,9 @@ int store_end_claims(struct store *s, uint64_t owner);
 int store_release(struct store *s, uint64_t entry, uint64_t owner, uint64_t *ret_owner);
 /* Does that owner hold the entry, by its row or beside it? */
 int store_holds(struct store *s, uint64_t entry, uint64_t owner, bool *ret);
+/* The owners that hold it beside the one in its row. */
+typedef int (*store_id_fn)(uint64_t id, void *userdata);
+int store_each_claim(struct store *s, uint64_t entry, store_id_fn fn, void *userdata);
 /* Its row's owner, with directory and credentials of its own from now on. */
 int store_set_owner(struct store *s, const struct store_entry *e);
 int store_set_retain(struct store *s, uint64_t entry, uint64_t retain_sec);
@@ -172,7 +175,6 @@ int store_set_retain(struct store *s, uint64_t entry, uint64_t retain_sec);
 /* Leases. */
 int store_set_deadline(struct store *s, uint64_t owner, uint64_t deadline_usec, sd_id128_t boot);
 int store_next_deadline(struct store *s, uint64_t *ret_usec); /* 0: none */
-typedef int (*store_id_fn)(uint64_t id, void *userdata);
 int store_expired(struct store *s, uint64_t now_usec, store_id_fn fn, void *userdata);
 /* CLOCK_BOOTTIME as it was last written down: what of a lease was left when the machine stopped. */
 int store_set_seen(struct store *s, uint64_t boottime_usec);

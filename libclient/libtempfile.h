@@ -477,7 +477,8 @@ int tempfile_find(const char *path, struct tempfile **ret);
  * @t:   made, tracked or given with TEMPFILE_OWNER_LEASE
  * @sec: 1.. seconds; also shortens
  *
- * The time runs while the machine is suspended; over a restart the rest of it counts.
+ * The time runs while the machine is suspended; over a restart the rest of it counts. Of several
+ * leases that hold it, each ends then.
  *
  * Return: 0; -EINVAL t NULL, sec 0, or its owner is no lease; -ENOENT it is gone; -ESTALE the
  * lease has ended; -EPERM the handle came from the parent by fork; -ECONNREFUSED, -ETIMEDOUT,

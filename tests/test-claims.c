@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "libclient/libtempfile-admin.h"
 #include "libclient/util.h"
@@ -490,6 +491,48 @@ START_TEST(only_a_lease_can_be_renewed)
 }
 END_TEST
 
+/* Shared with a lease, by a process that ends. */
+static int share_with_lease(int to, void *userdata)
+{
+        struct tempfile *t;
+
+        other.owner_kind = TEMPFILE_OWNER_LEASE;
+        other.lease_sec = LONG_SEC;
+        if (tempfile_named(&options, &t) != 0 || tempfile_share_with(t, &other) != 0)
+                return 1;
+        if (tempfile_renew(t, 2 * LONG_SEC) != 0)
+                return 2;
+        victim_say(to, tempfile_path(t));
+        victim_wait();
+}
+
+static void renew_row(uint32_t sec)
+{
+        const uint64_t id = get_row().id;
+        struct tempfile_admin *a;
+
+        ck_assert_int_eq(tempfile_admin_open(NULL, 0, &a), 0);
+        ck_assert_int_eq(tempfile_admin_renew(a, id, sec), 0);
+        tempfile_admin_close(a);
+}
+
+START_TEST(a_lease_beside_another_owner_can_be_renewed)
+{
+        struct victim v;
+
+        start(&v, share_with_lease, NULL);
+        renew_row(3 * LONG_SEC);
+        victim_kill(&v, SIGKILL);
+        while (get_row().owner_kind != TEMPFILE_OWNER_LEASE)
+                ; /* each question takes its time at the daemon */
+        ck_assert_uint_gt(get_row().expires_usec,
+                          (uint64_t) time(NULL) * USEC_PER_SEC + 2 * LONG_SEC * USEC_PER_SEC);
+        ck_assert(path_exists(path));
+        renew_row(1);
+        expect_gone();
+}
+END_TEST
+
 START_TEST(until_the_next_boot_means_longer_than_everybody)
 {
         other.owner_kind = TEMPFILE_OWNER_BOOT;
@@ -640,6 +683,7 @@ static Suite *suite_of_claims(void)
         tcase_add_test(c, a_lease_ends_unless_it_is_renewed);
         tcase_add_test(c, a_lease_goes_on_without_its_maker_and_ends_without_the_daemon);
         tcase_add_test(c, only_a_lease_can_be_renewed);
+        tcase_add_test(c, a_lease_beside_another_owner_can_be_renewed);
         tcase_add_test(c, until_the_next_boot_means_longer_than_everybody);
         tcase_add_test(c, a_unit_is_an_owner_where_there_are_units);
         tcase_add_test(c, owners_with_others_members_are_refused);

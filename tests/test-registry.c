@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <linux/magic.h>
 
@@ -435,6 +436,48 @@ static void meddle(void)
         worker_pause();
 }
 
+static pid_t sharer;
+
+static void make_and_share(void)
+{
+        struct wire_claim m = {
+                .ref = { .tag_or_id = TAG, .seq = 1 },
+                .owner = { .kind = WIRE_OWNER_PROCESS },
+        };
+        int pidfd = (int) syscall(SYS_pidfd_open, sharer, 0);
+        struct client c;
+
+        client_start(&c);
+        if (client_tag(&c, TAG, file_path("")) != 0)
+                _exit(1);
+        client_make(&c, 1);
+        if (client_ask(&c, &m, sizeof(m), WIRE_CLAIM, pidfd, NULL) != 0)
+                _exit(2);
+        worker_pause();
+}
+
+static void do_nothing(void)
+{
+        worker_pause();
+}
+
+START_TEST(who_shares_with_the_dead_can_still_be_heard)
+{
+        struct worker maker, other;
+
+        worker_start(&other, geteuid(), do_nothing);
+        worker_wait(&other);
+        sharer = other.pid;
+        worker_start(&maker, geteuid(), make_and_share);
+        worker_wait(&maker);
+        worker_kill(&maker); /* seen and heard of in one turn of the loop */
+        ck_assert_int_eq(client_keep(&here, TAG, 1), 0);
+        worker_kill(&other);
+        wait_status(has_no_entries);
+        ck_assert(unit_exists(path_under_tag(1)));
+}
+END_TEST
+
 START_TEST(other_users_may_not_keep_or_reap)
 {
         struct worker w;
@@ -671,6 +714,7 @@ static Suite *registry_suite(void)
         tcase_add_test(t, what_is_not_there_can_not_be_tracked);
         tcase_add_test(t, plain_entry_is_gone_when_its_owner_says_so);
         tcase_add_test(t, kept_one_stays_though_its_tag_is_swept_for);
+        tcase_add_test(t, who_shares_with_the_dead_can_still_be_heard);
         tcase_add_test(t, other_users_may_not_keep_or_reap);
         tcase_add_test(t, live_one_is_reaped_by_force_only);
         tcase_add_test(t, stuck_one_is_tried_again_when_it_is_due);
