@@ -34,6 +34,8 @@ check_LTLIBRARIES = %D%/libtestutil.la
 	%D%/fuse-server.h \
 	%D%/fuse-tree.c \
 	%D%/fuse-tree.h \
+	%D%/raw-client.c \
+	%D%/raw-client.h \
 	%D%/stage.c \
 	%D%/stage.h \
 	%D%/testutil.c \
@@ -181,6 +183,7 @@ TESTS += $(unit_programs)
 unit_cppflags = $(check_cppflags) $(SYSTEMD_CFLAGS) $(SQLITE_CFLAGS)
 unit_ldadd = \
 	%D%/libunit.la \
+	%D%/libtestutil.la \
 	daemon/libtempfiled.la \
 	libclient/libground.la \
 	$(CHECK_LIBS)

@@ -41,8 +41,8 @@ START_TEST(who_does_not_greet_is_cut)
         struct wire_status m = question(1);
         struct client c;
 
-        client_connect(&c);
-        ck_assert_int_eq(client_send(&c, &m, sizeof(m), NULL, 0), 0);
+        client_dial(&c);
+        ck_assert_int_eq(client_say(&c, &m, sizeof(m), NULL, 0), 0);
         ck_assert(client_is_cut(&c));
         client_close(&c);
 }
@@ -53,9 +53,9 @@ START_TEST(wrong_nonce_is_cut)
         struct wire_hello m = { .header = { WIRE_VERSION, WIRE_HELLO, 0 } };
         struct client c;
 
-        client_connect(&c);
+        client_dial(&c);
         m.nonce = c.nonce + 1;
-        ck_assert_int_eq(client_send(&c, &m, sizeof(m), NULL, 0), 0);
+        ck_assert_int_eq(client_say(&c, &m, sizeof(m), NULL, 0), 0);
         ck_assert(client_is_cut(&c));
         client_close(&c);
 }
@@ -65,8 +65,8 @@ START_TEST(nonces_differ)
 {
         struct client a, b;
 
-        client_connect(&a);
-        client_connect(&b);
+        client_dial(&a);
+        client_dial(&b);
         ck_assert_uint_ne(a.nonce, b.nonce);
         client_close(&a);
         client_close(&b);
@@ -81,7 +81,7 @@ START_TEST(status_is_answered)
         struct client c;
 
         client_start(&c);
-        ck_assert_int_eq(client_send(&c, &m, sizeof(m), NULL, 0), 0);
+        ck_assert_int_eq(client_say(&c, &m, sizeof(m), NULL, 0), 0);
         ck_assert_uint_gt(client_receive(&c, buf, sizeof(buf)), sizeof(s));
         memcpy(&s, buf, sizeof(s));
         ck_assert_uint_eq(s.header.serial, 99);
@@ -106,7 +106,7 @@ START_TEST(packet_of_another_length_is_cut)
         client_start(&c);
         client_settle(&c);
         memcpy(buf, &m, sizeof(m));
-        ck_assert_int_eq(client_send(&c, buf, lengths[_i], NULL, 0), 0);
+        ck_assert_int_eq(client_say(&c, buf, lengths[_i], NULL, 0), 0);
         ck_assert(client_is_cut(&c));
         client_close(&c);
 }
@@ -121,7 +121,7 @@ START_TEST(packet_too_large_is_cut)
         client_start(&c);
         client_settle(&c);
         memcpy(buf, &m, sizeof(m));
-        ck_assert_int_eq(client_send(&c, buf, sizeof(buf), NULL, 0), 0);
+        ck_assert_int_eq(client_say(&c, buf, sizeof(buf), NULL, 0), 0);
         ck_assert(client_is_cut(&c));
         client_close(&c);
 }
@@ -133,7 +133,7 @@ START_TEST(empty_packet_ends_the_conversation)
 
         client_start(&c);
         client_settle(&c);
-        ck_assert_int_eq(client_send(&c, "", 0, NULL, 0), 0);
+        ck_assert_int_eq(client_say(&c, "", 0, NULL, 0), 0);
         ck_assert(client_is_cut(&c));
         client_close(&c);
 }
@@ -147,13 +147,13 @@ START_TEST(what_is_not_known_is_answered)
 
         client_start(&c);
         m.header.opcode = 999;
-        ck_assert_int_eq(client_send(&c, &m, sizeof(m), NULL, 0), 0);
+        ck_assert_int_eq(client_say(&c, &m, sizeof(m), NULL, 0), 0);
         ck_assert_uint_eq(client_receive(&c, &result, sizeof(result)), sizeof(result));
         ck_assert_int_eq(result.result, -EOPNOTSUPP);
         ck_assert_uint_eq(result.header.serial, 5);
         m = question(6);
         m.header.version = 999;
-        ck_assert_int_eq(client_send(&c, &m, sizeof(m), NULL, 0), 0);
+        ck_assert_int_eq(client_say(&c, &m, sizeof(m), NULL, 0), 0);
         ck_assert_uint_eq(client_receive(&c, &result, sizeof(result)), sizeof(result));
         ck_assert_int_eq(result.result, -EPROTONOSUPPORT);
         client_settle(&c);
@@ -186,7 +186,7 @@ START_TEST(descriptors_not_wanted_are_cut_and_closed)
         before = count_descriptors();
         for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
                 fds[i] = null;
-        ck_assert_int_eq(client_send(&c, &m, sizeof(m), fds, counts[_i]), 0);
+        ck_assert_int_eq(client_say(&c, &m, sizeof(m), fds, counts[_i]), 0);
         ck_assert(client_is_cut(&c));
         ck_assert(unit_run_until(event, has_descriptors, &before)); /* closed by workers */
         client_close(&c);
@@ -204,7 +204,7 @@ START_TEST(missing_descriptor_is_cut)
         client_settle(&c);
         memcpy(buf, &m, sizeof(m));
         buf[sizeof(m)] = '/';
-        ck_assert_int_eq(client_send(&c, buf, sizeof(buf), NULL, 0), 0);
+        ck_assert_int_eq(client_say(&c, buf, sizeof(buf), NULL, 0), 0);
         ck_assert(client_is_cut(&c));
         client_close(&c);
 }
@@ -226,7 +226,7 @@ static int speak(void *userdata)
         int fds[9] = { 0 };
 
         memcpy(buf, &m, sizeof(m));
-        return client_send(s->client, buf, s->len, fds, s->n_fds) < 0 ? 1 : 0;
+        return client_say(s->client, buf, s->len, fds, s->n_fds) < 0 ? 1 : 0;
 }
 
 START_TEST(who_inherited_the_descriptor_is_not_heard)
@@ -266,7 +266,7 @@ START_TEST(who_asks_and_does_not_read_is_cut)
 
         client_start(&c);
         for (unsigned int i = 0; i < 100000 && (r == 0 || r == -EAGAIN); i++) {
-                r = client_send(&c, &m, sizeof(m), NULL, 0);
+                r = client_say(&c, &m, sizeof(m), NULL, 0);
                 if (r == -EAGAIN)
                         ck_assert_int_ge(sd_event_run(event, 0), 0);
                 if (i % 1000 == 0)
@@ -288,7 +288,7 @@ START_TEST(answers_that_wait_come_when_they_are_read)
         client_start(&c);
         while (sent < 300) { /* more than the socket takes at once, fewer than it is cut for */
                 m.header.serial = sent;
-                ck_assert_int_eq(client_send(&c, &m, sizeof(m), NULL, 0), 0);
+                ck_assert_int_eq(client_say(&c, &m, sizeof(m), NULL, 0), 0);
                 sent++;
                 if (sent % 50 == 0)
                         client_settle(&bystander);
@@ -306,7 +306,7 @@ START_TEST(many_come_and_go)
         struct client c[50];
 
         for (size_t i = 0; i < ARRAY_SIZE(c); i++)
-                client_connect(&c[i]);
+                client_dial(&c[i]);
         ck_assert_uint_eq(server_status().connections, 51);
         for (size_t i = 0; i < ARRAY_SIZE(c); i++)
                 client_close(&c[i]);

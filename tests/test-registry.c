@@ -218,7 +218,7 @@ static void leave_an_answer_unread(void)
         client_start(&c);
         if (client_tag(&c, TAG, file_path("")) != 0)
                 _exit(1);
-        if (client_send(&c, &m, sizeof(m), NULL, 0) < 0)
+        if (client_say(&c, &m, sizeof(m), NULL, 0) < 0)
                 _exit(2);
         worker_pause();
         client_make(&c, 1);
@@ -257,7 +257,7 @@ static void ask_and_report(void)
         if (client_tag(&c, TAG, file_path("")) != 0)
                 _exit(1);
         worker_pause();
-        if (client_send(&c, &q, sizeof(q), NULL, 0) < 0)
+        if (client_say(&c, &q, sizeof(q), NULL, 0) < 0)
                 _exit(2);
         client_make(&c, 1);
         worker_pause();
@@ -283,7 +283,7 @@ static void misbehave(void)
         client_start(&c);
         if (client_tag(&c, TAG, file_path("")) != 0)
                 _exit(1);
-        if (client_send(&c, "bad", 3, NULL, 0) < 0)
+        if (client_say(&c, "bad", 3, NULL, 0) < 0)
                 _exit(2);
         worker_pause();
         unit_write(path_under_tag(1), ""); /* nobody is told of it */
@@ -398,7 +398,7 @@ static void keep_one(void)
                 _exit(3);
         if (client_keep(&c, TAG, 1) != -ENOENT || client_keep(&c, TAG, 77) != -ENOENT)
                 _exit(4);
-        if (client_send(&c, "bad", 3, NULL, 0) < 0) /* so that it will be swept for */
+        if (client_say(&c, "bad", 3, NULL, 0) < 0) /* so that it will be swept for */
                 _exit(5);
         worker_pause();
 }
