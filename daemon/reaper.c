@@ -108,12 +108,21 @@ static int compare_tracked(const struct task *t, const char *name)
         return (int) identity_compare_object(t->item->identity, &found);
 }
 
-/* enum identity_match, or -ENOENT, or another negative errno. */
+static bool is_mount_point(const struct task *t, const char *name)
+{
+        struct statx s;
+
+        return statx(t->dirfd, name, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, 0, &s) >= 0 &&
+               (s.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
+/* enum identity_match, or -ENOENT, or another negative errno. What is mounted over it may be
+ * something else; what it hides is found when that is unmounted. */
 static int compare(const struct task *t, const char *name)
 {
-        if (t->item->identity)
-                return compare_tracked(t, name);
-        return compare_made(t, name);
+        int r = t->item->identity ? compare_tracked(t, name) : compare_made(t, name);
+
+        return r == IDENTITY_OTHER && is_mount_point(t, name) ? -EBUSY : r;
 }
 
 static void note_failed(struct task *t, const char *below)
@@ -212,7 +221,7 @@ static enum reap_outcome delete_made(struct task *t, const char *name)
 
         if (t->item->kind == WIRE_KIND_DIRECTORY)
                 return delete_aside(t, name);
-        r = compare_made(t, name);
+        r = compare(t, name);
         if (r == -ENOENT)
                 return REAP_GONE;
         if (r < 0)
