@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -91,6 +92,8 @@ static int inspect_process(struct inspect_job *i)
                         return r;
         }
         r = process_read(pid, &i->process);
+        if (r >= 0 && i->is_other)
+                r = check_may_signal(i);
         if (r < 0)
                 return r;
         if (i->wants_cgroup) {
@@ -100,7 +103,7 @@ static int inspect_process(struct inspect_job *i)
         }
         if (pidfd_is_dead(i->pidfd))
                 return -ESRCH; /* what was read may be another's */
-        return i->is_other ? check_may_signal(i) : 0;
+        return 0;
 }
 
 static int inspect_caps(struct inspect_job *i)
@@ -126,6 +129,13 @@ static int check_writable(int fd)
         return 0;
 }
 
+/* What looks like files there is the kernel itself, which root could tell what to do by deleting
+ * it; nobody's temporaries are in these. */
+static bool is_no_place_for_files(const struct identity *i)
+{
+        return i->fs_type == PROC_SUPER_MAGIC || i->fs_type == SYSFS_MAGIC;
+}
+
 static int inspect_directory(struct inspect_job *i)
 {
         int r;
@@ -138,6 +148,8 @@ static int inspect_directory(struct inspect_job *i)
                 return r;
         if (!S_ISDIR(i->identity.mode))
                 return -ENOTDIR;
+        if (is_no_place_for_files(&i->identity))
+                return -EPERM;
         r = check_writable(i->client_fd);
         if (r < 0)
                 return r;
