@@ -154,6 +154,30 @@ remover_fixture = \
 %C%_test_wire_CPPFLAGS = $(check_cppflags)
 %C%_test_wire_LDADD = $(check_ldadd)
 
+# What may not be possible, whoever tries.
+attack_programs = \
+	%D%/test-attacks-owners \
+	%D%/test-attacks-paths \
+	%D%/test-attacks-requests
+check_PROGRAMS += $(attack_programs)
+TESTS += $(attack_programs)
+
+attack_fixture = \
+	%D%/attack-fixture.c \
+	%D%/attack-fixture.h
+
+%C%_test_attacks_owners_SOURCES = %D%/test-attacks-owners.c $(attack_fixture)
+%C%_test_attacks_owners_CPPFLAGS = $(check_cppflags)
+%C%_test_attacks_owners_LDADD = $(check_ldadd)
+
+%C%_test_attacks_paths_SOURCES = %D%/test-attacks-paths.c $(attack_fixture)
+%C%_test_attacks_paths_CPPFLAGS = $(check_cppflags)
+%C%_test_attacks_paths_LDADD = $(check_ldadd)
+
+%C%_test_attacks_requests_SOURCES = %D%/test-attacks-requests.c $(attack_fixture)
+%C%_test_attacks_requests_CPPFLAGS = $(check_cppflags)
+%C%_test_attacks_requests_LDADD = $(check_ldadd)
+
 # The daemon's modules, one by one.
 check_LTLIBRARIES += %D%/libunit.la
 %C%_libunit_la_SOURCES = \
