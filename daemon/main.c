@@ -199,8 +199,10 @@ static int bind_over(int fd, const struct sockaddr_un *address, socklen_t len)
                 return 0;
         if (errno != EADDRINUSE)
                 return -errno;
-        if (lstat(address->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
-                return -EADDRINUSE;
+        if (lstat(address->sun_path, &st) < 0)
+                return -errno;
+        if (!S_ISSOCK(st.st_mode))
+                return -EEXIST;
         probe = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
         if (probe < 0)
                 return -errno;
@@ -331,6 +333,14 @@ static int add_signals(sd_event *event)
         return sd_event_add_signal(event, NULL, SIGINT, NULL, NULL);
 }
 
+static void say_cannot_listen(const char *socket, int error)
+{
+        if (error == -EADDRINUSE)
+                log_error("The socket '%s' is in use by another daemon", socket);
+        else
+                log_error("Cannot listen on '%s': %s", socket, strerror(-error));
+}
+
 static int serve(const struct arguments *a, sd_event *event, struct store *store,
                  struct fdstore *fdstore)
 {
@@ -355,9 +365,7 @@ static int serve(const struct arguments *a, sd_event *event, struct store *store
         }
         r = open_sockets(s, a, &own_socket);
         if (r < 0)
-                log_error(r == -EADDRINUSE ? "The socket '%s' is in use by another daemon"
-                                           : "Cannot listen on '%s': %m",
-                          a->socket);
+                say_cannot_listen(a->socket, r);
         else {
                 (void) sd_notify(0, "READY=1");
                 r = sd_event_loop(event);

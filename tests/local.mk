@@ -300,7 +300,8 @@ dist_check_SCRIPTS = \
 	%D%/test-manual.sh \
 	%D%/test-mktemp.sh \
 	%D%/test-programs.sh \
-	%D%/test-scan.sh
+	%D%/test-scan.sh \
+	%D%/test-start.sh
 TESTS += $(dist_check_SCRIPTS)
 
 EXTRA_DIST += \
