@@ -42,17 +42,17 @@ void batch_leave_place(struct registry *g, struct directory *d, struct reap_plac
         batch_leave_directory(g, d);
 }
 
-/* A job of any kind is back. Its count holds the directory until the waiting have had their turn. */
+/* A job of any kind is back. Those who waited may add others, but none lets the directory go. */
 void batch_leave_directory(struct registry *g, struct directory *d)
 {
         struct owner *o;
 
-        while (d->n_jobs <= JOBS_PER_DIRECTORY && (o = TAILQ_FIRST(&d->hungry))) {
+        d->n_jobs--;
+        while (d->n_jobs < JOBS_PER_DIRECTORY && (o = TAILQ_FIRST(&d->hungry))) {
                 TAILQ_REMOVE(&d->hungry, o, dying);
                 o->is_hungry = false;
                 reaping_step(g, o);
         }
-        d->n_jobs--;
         registry_leave_directory(g, d, 0);
 }
 

@@ -250,6 +250,21 @@ START_TEST(names_from_patterns_go_too)
 }
 END_TEST
 
+/* More than may have jobs in a directory at one time; the daemon hears of them all at once. */
+START_TEST(many_owners_may_die_together)
+{
+        struct victim v[24];
+
+        for (unsigned int i = 0; i < ARRAY_SIZE(v); i++)
+                start(&v[i], make_and_wait, NULL);
+        ck_assert_int_eq(kill(world.daemon.pid, SIGSTOP), 0);
+        for (unsigned int i = 0; i < ARRAY_SIZE(v); i++)
+                victim_kill(&v[i], SIGKILL);
+        ck_assert_int_eq(kill(world.daemon.pid, SIGCONT), 0);
+        expect_gone();
+}
+END_TEST
+
 START_TEST(exec_is_not_the_end)
 {
         struct victim v;
@@ -467,6 +482,7 @@ static Suite *suite_of_deaths(void)
         tcase_add_test(c, a_process_that_exits_without_closing_leaves_no_file);
         tcase_add_test(c, a_killed_process_leaves_no_tree);
         tcase_add_test(c, names_from_patterns_go_too);
+        tcase_add_test(c, many_owners_may_die_together);
         tcase_add_test(c, exec_is_not_the_end);
         tcase_add_test(c, a_kept_and_a_persisted_file_stay);
         tcase_add_test(c, copies_and_strangers_stay);
