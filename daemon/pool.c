@@ -2,9 +2,11 @@
 
 /*
  * Owns the worker threads and the two queues between them and the loop. Threads are started when
- * a job may run and none is idle, and stay. The one subtle thing is the end: a thread inside a
- * hung system call can't be joined, so the pool's memory is given up with it; the process is
- * about to end anyway.
+ * a job may run and none is idle, and stay; one that can't be started is tried again by the loop.
+ * The fuller the pool, the fewer of its threads one user gets, so that it takes many users with
+ * hung file systems to hold up another, and no number of them to hold up root. The one subtle
+ * thing is the end: a thread inside a hung system call can't be joined, so the pool's memory is
+ * given up with it; the process is about to end anyway.
  */
 
 #include "daemon/pool.h"
@@ -22,6 +24,8 @@
 #define THREADS_MAX 256U
 #define THREADS_PER_UID 16U
 #define THREADS_PER_LANE 2U
+#define THREADS_OF_ROOT 16U /* that nobody else gets */
+#define START_AGAIN_USEC (100 * USEC_PER_MSEC)
 #define HUNG_USEC (10 * USEC_PER_SEC)
 
 struct worker {
@@ -40,7 +44,7 @@ struct pool {
         unsigned int n_workers, n_idle;
         bool is_stopping;
         int wake_fd;
-        sd_event_source *wake;
+        sd_event_source *wake, *start_again;
         void (*ready)(void *userdata);
         void *userdata;
 };
@@ -53,20 +57,33 @@ static uint64_t now_usec(void)
         return (uint64_t) t.tv_sec * USEC_PER_SEC + (uint64_t) t.tv_nsec / NSEC_PER_USEC;
 }
 
+/* How many threads may one user have, that many being busy? */
+static unsigned int share(uid_t uid, unsigned int busy)
+{
+        if (uid == 0 || busy < THREADS_MAX / 2)
+                return THREADS_PER_UID;
+        if (busy < THREADS_MAX / 4 * 3)
+                return THREADS_PER_UID / 4;
+        return busy < THREADS_MAX - THREADS_OF_ROOT ? 1 : 0;
+}
+
 /* May one more job of this lane run? */
 static bool lane_is_free(const struct pool *p, const struct job *j)
 {
-        unsigned int of_uid = 0, of_lane = 0;
+        unsigned int busy = 0, of_uid = 0, of_lane = 0;
 
         for (unsigned int i = 0; i < p->n_workers; i++) {
                 const struct job *other = p->workers[i].job;
 
-                if (!other || other == j || other->uid != j->uid)
+                if (!other || other == j)
+                        continue;
+                busy++;
+                if (other->uid != j->uid)
                         continue;
                 of_uid++;
                 of_lane += other->device == j->device;
         }
-        return of_uid < THREADS_PER_UID &&
+        return of_uid < share(j->uid, busy) &&
                (of_lane < THREADS_PER_LANE || j->device == POOL_DEVICE_UNKNOWN);
 }
 
@@ -147,6 +164,8 @@ static void *worker_main(void *userdata)
         return NULL;
 }
 
+static int on_start_again(sd_event_source *s, uint64_t usec, void *userdata);
+
 static int on_wake(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 {
         struct pool *p = userdata;
@@ -180,6 +199,11 @@ int pool_new(sd_event *event, void (*ready)(void *userdata), void *userdata, str
         if (p->wake_fd < 0)
                 return -errno;
         r = sd_event_add_io(event, &p->wake, p->wake_fd, EPOLLIN, on_wake, p);
+        if (r >= 0)
+                r = sd_event_add_time_relative(event, &p->start_again, CLOCK_MONOTONIC, 0, 0,
+                                               on_start_again, p);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(p->start_again, SD_EVENT_OFF);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(p);
@@ -193,6 +217,7 @@ bool pool_free(struct pool *p)
         if (!p)
                 return true;
         sd_event_source_disable_unref(p->wake);
+        sd_event_source_disable_unref(p->start_again);
         pthread_mutex_lock(&p->lock);
         p->is_stopping = true;
         pthread_cond_broadcast(&p->work);
@@ -210,26 +235,57 @@ bool pool_free(struct pool *p)
         return true;
 }
 
-/* Called locked. A thread that can't be started is none: the job waits for another. */
-static void start_worker(struct pool *p)
+/* Called locked. False: there is no thread to be had now. */
+static bool start_worker(struct pool *p)
 {
         struct worker *w = &p->workers[p->n_workers];
         sigset_t all, before;
+        int r;
 
         *w = (struct worker) { .job = NULL };
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the loop's */
-        if (pthread_create(&w->thread, NULL, worker_main, p) == 0)
+        r = pthread_create(&w->thread, NULL, worker_main, p);
+        if (r == 0)
                 p->n_workers++;
         pthread_sigmask(SIG_SETMASK, &before, NULL);
+        return r == 0;
+}
+
+/* Somebody must run what waits: with no thread, or none but hung ones, nobody would ever look. */
+static void need_worker(struct pool *p)
+{
+        if (p->n_idle >= p->n_queued || p->n_workers == THREADS_MAX || start_worker(p))
+                return;
+        (void) sd_event_source_set_time_relative(p->start_again, START_AGAIN_USEC);
+        (void) sd_event_source_set_enabled(p->start_again, SD_EVENT_ONESHOT);
+}
+
+static bool has_runnable(const struct pool *p)
+{
+        for (const struct job *j = p->queue; j; j = j->next)
+                if (lane_is_free(p, j))
+                        return true;
+        return false;
+}
+
+static int on_start_again(sd_event_source *s, uint64_t usec, void *userdata)
+{
+        struct pool *p = userdata;
+
+        pthread_mutex_lock(&p->lock);
+        if (has_runnable(p))
+                need_worker(p);
+        pthread_mutex_unlock(&p->lock);
+        return 0;
 }
 
 void pool_submit(struct pool *p, struct job *j)
 {
         pthread_mutex_lock(&p->lock);
         push(p, j);
-        if (p->n_idle < p->n_queued && p->n_workers < THREADS_MAX && lane_is_free(p, j))
-                start_worker(p);
+        if (lane_is_free(p, j))
+                need_worker(p);
         pthread_cond_signal(&p->work);
         pthread_mutex_unlock(&p->lock);
 }

@@ -7,8 +7,8 @@
  * included, since any of them can hang for ever on a file system that stopped answering.
  *
  * A job runs in a lane, which is a uid and a device: a lane has few threads and a uid a bounded
- * number, so that what hangs holds up its own kind only. A job that learns its device while it
- * runs moves there.
+ * number, fewer as the pool fills up, so that what hangs holds up its own kind only. A job that
+ * learns its device while it runs moves there.
  */
 
 #include <stdbool.h>

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 
 #include "daemon/pool.h"
 #include "libclient/util.h"
@@ -186,6 +187,70 @@ START_TEST(user_has_a_bounded_number_of_threads)
 }
 END_TEST
 
+START_TEST(many_users_with_what_hangs_leave_threads_for_others)
+{
+        static struct task hanging[40 * PER_UID];
+        struct task other = { 0 }, root = { 0 };
+
+        /* Sixteen of them could take all there are; forty can't keep another from getting one. */
+        for (unsigned int i = 0; i < ARRAY_SIZE(hanging); i++) {
+                hanging[i] = (struct task) { .hangs = true };
+                submit(&hanging[i], 1000 + i % 40, 1 + i / 40);
+        }
+        submit(&other, 1, 1);
+        wait_done(&other);
+        open_gate();
+        for (unsigned int i = 0; i < ARRAY_SIZE(hanging); i++)
+                wait_done(&hanging[i]);
+        submit(&root, 0, 1);
+        wait_done(&root);
+}
+END_TEST
+
+START_TEST(no_number_of_users_keeps_root_from_being_served)
+{
+        static struct task hanging[400];
+        struct task root = { 0 };
+
+        for (unsigned int i = 0; i < ARRAY_SIZE(hanging); i++) {
+                hanging[i] = (struct task) { .hangs = true };
+                submit(&hanging[i], 1000 + i, 1);
+        }
+        submit(&root, 0, 1);
+        wait_done(&root);
+        open_gate();
+        for (unsigned int i = 0; i < ARRAY_SIZE(hanging); i++)
+                wait_done(&hanging[i]);
+}
+END_TEST
+
+/* As a user who may start no thread, then may again. */
+static int submit_without_threads(void *userdata)
+{
+        struct rlimit before, limit;
+        struct task t = { 0 };
+
+        if (geteuid() == 0 && setresuid(UNIT_NOBODY, UNIT_NOBODY, UNIT_NOBODY) < 0)
+                return 1;
+        setup();
+        if (getrlimit(RLIMIT_NPROC, &before) < 0)
+                return 2;
+        limit = before;
+        limit.rlim_cur = 0;
+        if (setrlimit(RLIMIT_NPROC, &limit) < 0)
+                return 3;
+        submit(&t, 1, 1);
+        if (sd_event_run(event, 0) < 0 || t.has_run || setrlimit(RLIMIT_NPROC, &before) < 0)
+                return 4;
+        return unit_run_until(event, is_done, &t) ? 0 : 5;
+}
+
+START_TEST(job_without_a_thread_is_run_when_there_is_one)
+{
+        ck_assert_int_eq(unit_in_child(submit_without_threads, NULL), 0);
+}
+END_TEST
+
 START_TEST(job_that_learns_its_device_goes_on_there)
 {
         struct task hanging[PER_LANE] = { 0 }, moved = { .moves_to = 1 }, free = { .moves_to = 2 };
@@ -261,6 +326,9 @@ static Suite *pool_suite(void)
         tcase_add_test(t, many_jobs_are_all_done);
         tcase_add_test(t, hanging_device_stops_its_own_lane_only);
         tcase_add_test(t, user_has_a_bounded_number_of_threads);
+        tcase_add_test(t, many_users_with_what_hangs_leave_threads_for_others);
+        tcase_add_test(t, no_number_of_users_keeps_root_from_being_served);
+        tcase_add_test(t, job_without_a_thread_is_run_when_there_is_one);
         tcase_add_test(t, job_that_learns_its_device_goes_on_there);
         tcase_add_test(t, descriptor_is_closed_in_a_thread);
         tcase_add_test(t, pool_ends_though_a_job_hangs);
