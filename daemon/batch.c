@@ -23,6 +23,7 @@ struct reap_place batch_place(struct directory *d, const struct known_cred *k)
                 .identity = &d->identity,
                 .fd = d->fd,
                 .is_foreign = d->is_foreign,
+                .is_over = d->is_over,
                 .opened_fd = -1,
         };
 }

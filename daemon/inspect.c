@@ -189,7 +189,7 @@ static int inspect_object(struct inspect_job *i)
                 return r;
         if (dirfd < 0) {
                 if (i->dir_is_foreign)
-                        return -ESTALE;
+                        return -ENOLINK;
                 dirfd = i->opened_fd = identity_open_directory(i->dir_path, i->dir_identity);
                 if (dirfd < 0)
                         return dirfd;

@@ -46,6 +46,7 @@ static int load_directory(const struct store_directory *row, void *userdata)
         if (d->is_foreign)
                 d->fd = fdstore_take(g->fdstore, d->id, i.ino);
         d->is_kept = d->fd >= 0;
+        d->is_over = g->is_new_boot && d->is_foreign && d->fd < 0 && !identity_outlives_power(&i);
         return 0;
 }
 
@@ -223,12 +224,24 @@ static void tell_lost(struct registry *g)
                   g->n_lost);
 }
 
+static int compare_boot(struct registry *g)
+{
+        sd_id128_t last;
+        int r;
+
+        r = store_set_boot(g->store, g->epoch.boot, &last);
+        g->is_new_boot = r >= 0 && !sd_id128_is_null(last) && !sd_id128_equal(last, g->epoch.boot);
+        return r;
+}
+
 int registry_start(struct registry *g)
 {
         int fd, r;
 
         g->next_owner = g->next_tag = g->next_directory = g->next_cred = 1;
-        r = store_each_cred(g->store, load_cred, g);
+        r = compare_boot(g);
+        if (r >= 0)
+                r = store_each_cred(g->store, load_cred, g);
         if (r >= 0)
                 r = store_each_directory(g->store, load_directory, g);
         if (r >= 0)

@@ -33,8 +33,12 @@ int reaper_open_place(struct reap_place *p)
                 return r;
         if (p->fd >= 0)
                 return p->fd;
+        if (p->is_over) {
+                p->is_deleted = true;
+                return -ENOENT;
+        }
         if (p->is_foreign)
-                return -ESTALE;
+                return -ENOLINK;
         r = identity_open_directory(p->path, p->identity);
         if (r >= 0)
                 p->opened_fd = r;

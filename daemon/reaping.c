@@ -70,6 +70,12 @@ static bool collect_next(struct registry *g, struct owner *o, struct collector *
         return !o->is_exhausted || c->count > 0;
 }
 
+/* What was deleted there, after a power cut; and could it be found then? */
+static bool may_come_back(const struct directory *d)
+{
+        return identity_outlives_power(&d->identity) && (!d->is_foreign || d->fd >= 0);
+}
+
 /* Everything was tried. What no entry needs any more goes, now or when its disk has it. */
 void reaping_end_owner(struct registry *g, struct owner *o)
 {
@@ -83,7 +89,7 @@ void reaping_end_owner(struct registry *g, struct owner *o)
                         keeps = true;
                         continue;
                 }
-                if (!identity_outlives_power(&t->directory->identity)) {
+                if (!may_come_back(t->directory)) {
                         registry_drop_tag(g, t);
                         continue;
                 }

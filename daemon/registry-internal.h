@@ -25,11 +25,12 @@ struct directory {
         char *path;
         struct identity identity;
         bool is_foreign;
-        bool is_kept;             /* by the service manager, over a restart */
-        uint64_t stored_in;       /* the attempt to commit that it is part of; 0: none */
-        int fd;                   /* -1: to be opened by its path */
-        uint64_t n_users;         /* tags, and entries without a tag */
-        unsigned int n_jobs;      /* that are out with it */
+        bool is_kept;        /* by the service manager, over a restart */
+        bool is_over;        /* foreign, in memory, of an earlier boot: nothing is left of it */
+        uint64_t stored_in;  /* the attempt to commit that it is part of; 0: none */
+        int fd;              /* -1: to be opened by its path */
+        uint64_t n_users;    /* tags, and entries without a tag */
+        unsigned int n_jobs; /* that are out with it */
         struct owner_list hungry; /* who wait until fewer are */
         int64_t n_changes;        /* of users, in the open transaction */
         TAILQ_ENTRY(directory) changed;
@@ -126,6 +127,7 @@ struct registry {
         struct epoch epoch;
         bool is_power;
         bool is_container; /* owners of another pid namespace have ended */
+        bool is_new_boot;  /* the database is of an earlier one */
         bool mounts_changed;
         bool retry_is_due;
         bool flush_is_due;

@@ -459,6 +459,23 @@ int store_get_seen(struct store *s, uint64_t *ret_usec)
         return store_ask_number(s, STMT_GET_SEEN, ret_usec);
 }
 
+static int boot_row(struct row *row, const void *fn, void *userdata)
+{
+        *(sd_id128_t *) userdata = row_id(row, 0);
+        return 0;
+}
+
+int store_set_boot(struct store *s, sd_id128_t boot, sd_id128_t *ret_last)
+{
+        int r;
+
+        *ret_last = SD_ID128_NULL;
+        r = store_ask(s, STMT_GET_BOOT, boot_row, NULL, ret_last, "");
+        if (r < 0 || sd_id128_equal(*ret_last, boot))
+                return r;
+        return store_change(s, STMT_SET_BOOT, "b", bytes_of_id(&boot));
+}
+
 static int last_row(struct row *row, const void *fn, void *userdata)
 {
         *(uint64_t *) userdata = row_number(row, 0);

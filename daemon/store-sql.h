@@ -187,6 +187,8 @@ static const char *const migrations[] = {
           "SELECT id FROM owner WHERE deadline IS NOT NULL AND is_dead = 0 AND deadline <= ?1")    \
         X(SET_SEEN, "UPDATE meta SET value = ?1 WHERE name = 'seen'")                              \
         X(GET_SEEN, "SELECT value FROM meta WHERE name = 'seen'")                                  \
+        X(SET_BOOT, "INSERT OR REPLACE INTO meta VALUES ('boot', ?1)")                             \
+        X(GET_BOOT, "SELECT value FROM meta WHERE name = 'boot'")                                  \
         X(SET_OWNER,                                                                               \
           "UPDATE entry SET owner = ?2, directory = ?3, cred = ?4, state = ?5 WHERE id = ?1")      \
         X(SET_RETAIN, "UPDATE entry SET retain = ?2 WHERE id = ?1")                                \

@@ -179,6 +179,8 @@ int store_expired(struct store *s, uint64_t now_usec, store_id_fn fn, void *user
 /* CLOCK_BOOTTIME as it was last written down: what of a lease was left when the machine stopped. */
 int store_set_seen(struct store *s, uint64_t boottime_usec);
 int store_get_seen(struct store *s, uint64_t *ret_usec);
+/* The boot in which the database was last opened becomes this one; *ret_last: which it was, or null. */
+int store_set_boot(struct store *s, sd_id128_t boot, sd_id128_t *ret_last);
 
 typedef int (*store_owner_fn)(const struct store_owner *o, void *userdata);
 typedef int (*store_directory_fn)(const struct store_directory *d, void *userdata);

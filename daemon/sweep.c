@@ -117,11 +117,26 @@ void sweep_all(struct registry *g)
         sweep_array(g, &a);
 }
 
+/* Its owner alone could have brought a descriptor of that directory again. */
+static void give_up_if_out_of_reach(struct registry *g, struct tag *t)
+{
+        if (!t->directory->is_foreign || t->directory->fd >= 0 || t->directory->is_over)
+                return;
+        log_warning("Cannot look for leaked names in '%s' any more: it could only be reached "
+                    "through a descriptor, which is lost",
+                    t->directory->path);
+        t->needs_sweep = false;
+        (void) store_change_tag(g->store, t->id, false, t->is_dead, t->boot); /* else said again */
+}
+
 void sweep_owner(struct registry *g, struct owner *o)
 {
         struct tag_array a = { 0 };
         struct tag *t;
 
+        TAILQ_FOREACH(t, &o->tags, of_owner)
+        if (wants_sweep(t))
+                give_up_if_out_of_reach(g, t);
         TAILQ_FOREACH(t, &o->tags, of_owner)
         if (wants_sweep(t))
                 tag_array_add(&a, t);

@@ -192,6 +192,7 @@ check_LTLIBRARIES += %D%/libunit.la
 unit_programs = \
 	%D%/test-conn \
 	%D%/test-cred \
+	%D%/test-foreign \
 	%D%/test-identity \
 	%D%/test-load \
 	%D%/test-owner \
@@ -215,6 +216,10 @@ unit_ldadd = \
 %C%_test_store_SOURCES = %D%/test-store.c
 %C%_test_store_CPPFLAGS = $(unit_cppflags)
 %C%_test_store_LDADD = $(unit_ldadd)
+
+%C%_test_foreign_SOURCES = %D%/test-foreign.c
+%C%_test_foreign_CPPFLAGS = $(unit_cppflags)
+%C%_test_foreign_LDADD = $(unit_ldadd)
 
 %C%_test_load_SOURCES = %D%/test-load.c
 %C%_test_load_CPPFLAGS = $(unit_cppflags)

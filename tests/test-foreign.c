@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Directories of another view of the file system, which only a descriptor leads to: reached
+ * through it after their owner's end, and what becomes of the rest once it is lost.
+ */
+
+#include <check.h>
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "libclient/util.h"
+#include "tests/server-fixture.h"
+
+#define TAG UINT64_C(0xfedcba9876543210)
+
+static bool is_in_memory;
+static struct client here;
+
+static void setup(void)
+{
+        server_setup();
+        ck_assert_int_eq(mkdir(unit_path(server_dir, "other"), 0777), 0);
+        client_start(&here);
+}
+
+static void teardown(void)
+{
+        client_close(&here);
+        server_teardown();
+        (void) unsetenv("TEMPFILED_BOOT_ID");
+}
+
+/* Sees files/ as something else: a file system in memory, or another directory. */
+static void make_in_another_view(void)
+{
+        const char *other = unit_path(server_dir, "other"), *files = file_path("");
+        struct client c;
+
+        if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+                _exit(1);
+        if (is_in_memory ? mount("tmpfs", files, "tmpfs", 0, NULL) < 0
+                         : mount(other, files, NULL, MS_BIND, NULL) < 0)
+                _exit(2);
+        client_start(&c);
+        if (client_tag(&c, TAG, files) != 0)
+                _exit(3);
+        client_make(&c, 1);
+        client_make(&c, 2);
+        client_settle(&c);
+        worker_pause();
+}
+
+static bool has_none(const struct wire_status_reply *s)
+{
+        return s->live + s->reaping + s->stuck + s->waiting == 0;
+}
+
+static bool has_two_waiting(const struct wire_status_reply *s)
+{
+        return s->waiting == 2 && s->live + s->reaping + s->stuck == 0;
+}
+
+/* Its owner's connection has the entries, and no more; this process's own is made again. */
+static void restart(void)
+{
+        client_close(&here);
+        server_restart();
+        client_start(&here);
+        client_settle(&here);
+}
+
+START_TEST(what_only_a_descriptor_leads_to_is_deleted_through_it)
+{
+        struct worker w;
+
+        SKIP_UNLESS_ROOT("to mount");
+        worker_start(&w, 0, make_in_another_view);
+        worker_wait(&w);
+        ck_assert_uint_eq(unit_count_names(unit_path(server_dir, "other")), 2);
+        worker_kill(&w);
+        wait_status(has_none);
+        ck_assert_uint_eq(unit_count_names(unit_path(server_dir, "other")), 0);
+}
+END_TEST
+
+/* The numbers of its entries, for somebody who knows them from the list. */
+static uint64_t number(unsigned int seq)
+{
+        return UINT64_C(1) << 32 | seq;
+}
+
+START_TEST(what_nothing_leads_to_any_more_waits_until_it_is_kept)
+{
+        struct worker w;
+
+        SKIP_UNLESS_ROOT("to mount");
+        worker_start(&w, 0, make_in_another_view);
+        worker_wait(&w);
+        server_stop(); /* no service manager here: the descriptor is lost */
+        worker_kill(&w);
+        restart();
+        wait_status(has_two_waiting);
+        ck_assert_int_eq(client_reap(&here, number(1), 0), -ENOLINK);
+        ck_assert_uint_eq(unit_count_names(unit_path(server_dir, "other")), 2);
+        ck_assert_int_eq(client_keep(&here, number(1), 0), 0);
+        ck_assert_int_eq(client_keep(&here, number(2), 0), 0);
+        ck_assert(has_none((struct wire_status_reply[]) { server_status() }));
+        restart();
+        wait_status(has_none);
+        ck_assert_uint_eq(server_status().tags, 0);
+        ck_assert_uint_eq(unit_count_names(unit_path(server_dir, "other")), 2);
+}
+END_TEST
+
+START_TEST(what_was_in_memory_went_with_its_boot)
+{
+        struct worker w;
+
+        SKIP_UNLESS_ROOT("to mount");
+        is_in_memory = true;
+        worker_start(&w, 0, make_in_another_view);
+        worker_wait(&w);
+        server_stop();
+        worker_kill(&w);
+        restart();
+        wait_status(has_two_waiting); /* it is lost, but who knows */
+        ck_assert_int_eq(setenv("TEMPFILED_BOOT_ID", "0123456789abcdef0123456789abcdef", 1), 0);
+        restart();
+        wait_status(has_none);
+        restart();
+        ck_assert_uint_eq(server_status().tags, 0);
+        ck_assert_uint_eq(server_status().directories, 0);
+}
+END_TEST
+
+static Suite *foreign_suite(void)
+{
+        Suite *s = suite_create("foreign");
+        TCase *t = tcase_create("foreign");
+
+        tcase_add_checked_fixture(t, setup, teardown);
+        tcase_set_timeout(t, 60);
+        tcase_add_test(t, what_only_a_descriptor_leads_to_is_deleted_through_it);
+        tcase_add_test(t, what_nothing_leads_to_any_more_waits_until_it_is_kept);
+        tcase_add_test(t, what_was_in_memory_went_with_its_boot);
+        suite_add_tcase(s, t);
+        return s;
+}
+
+int main(void)
+{
+        return unit_main(foreign_suite());
+}
