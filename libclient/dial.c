@@ -35,25 +35,38 @@ int dial_candidate(const char *only, unsigned int i, char *buf, size_t size)
         return snprintf(buf, size, "%s/tempfiled/socket", runtime);
 }
 
+/* Waits in connect() for as long as is left; a signal is no reason to stop. */
+static int connect_until(int fd, const struct sockaddr_un *address, uint64_t deadline_usec)
+{
+        struct timeval limit;
+        int msec;
+
+        while ((msec = deadline_left_msec(deadline_usec)) > 0) {
+                limit = (struct timeval) { msec / 1000, msec % 1000 * 1000 };
+                if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0)
+                        return -errno;
+                if (connect(fd, (const struct sockaddr *) address, sizeof(*address)) == 0)
+                        return 0;
+                if (errno != EAGAIN && errno != EINTR)
+                        return -errno;
+        }
+        return -ETIMEDOUT;
+}
+
 /*
  * A full backlog answers EAGAIN to who does not wait, and poll() does not tell when there is room:
  * only a blocking connect() does.
  */
 static int connect_waiting(int fd, const struct sockaddr_un *address, uint64_t deadline_usec)
 {
-        const int msec = deadline_left_msec(deadline_usec);
-        const struct timeval limit = { .tv_sec = msec / 1000, .tv_usec = msec % 1000 * 1000 };
         const int flags = fcntl(fd, F_GETFL);
-        int r = 0;
+        int r;
 
-        if (msec == 0)
+        if (deadline_left_msec(deadline_usec) == 0)
                 return -ETIMEDOUT;
-        if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0 ||
-            setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0)
+        if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
                 return -errno;
-
-        if (connect(fd, (const struct sockaddr *) address, sizeof(*address)) < 0)
-                r = errno == EAGAIN || errno == EINTR ? -ETIMEDOUT : -errno;
+        r = connect_until(fd, address, deadline_usec);
         if (r == 0 && fcntl(fd, F_SETFL, flags) < 0)
                 r = -errno;
         return r;

@@ -8,8 +8,14 @@
 #include "libclient/libtempfile.h"
 
 #include <check.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
 
+#include "libclient/deadline.h"
 #include "libclient/util.h"
 #include "tests/stage.h"
 #include "tests/testutil.h"
@@ -70,6 +76,57 @@ START_TEST(a_daemon_that_never_greets_costs_no_more_than_the_timeout)
         fake_stay_silent(true);
         ck_assert_int_eq(tempfile_named(&options, &t), -ETIMEDOUT);
         ck_assert_uint_eq(count_files(stage_dir), 0);
+}
+END_TEST
+
+static void be_interrupted(int sig)
+{
+}
+
+/* Every 200 microseconds, without SA_RESTART. */
+static void shower(int usec)
+{
+        const struct itimerval storm = { { 0, usec }, { 0, usec } };
+        const struct sigaction action = { .sa_handler = be_interrupted };
+
+        ck_assert_int_eq(sigaction(SIGALRM, &action, NULL), 0);
+        ck_assert_int_eq(setitimer(ITIMER_REAL, &storm, NULL), 0);
+}
+
+/* A socket at which nobody is served and no more may wait. */
+static int listen_and_be_full(void)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), queued;
+
+        ck_assert_uint_lt(strlen(stage_socket), sizeof(address.sun_path));
+        (void) strcpy(address.sun_path, stage_socket);
+        ck_assert_int_eq(bind(fd, (struct sockaddr *) &address, sizeof(address)), 0);
+        ck_assert_int_eq(listen(fd, 0), 0);
+        do
+                queued = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        while (connect(queued, (struct sockaddr *) &address, sizeof(address)) == 0);
+        ck_assert_int_eq(errno, EAGAIN);
+        return fd;
+}
+
+START_TEST(signals_do_not_end_the_wait_for_a_busy_daemon)
+{
+        struct tempfile *t = NULL;
+        uint64_t begun;
+        int r, fd;
+
+        fake_stop();
+        fd = listen_and_be_full();
+        options.timeout_msec = SHORT_MSEC;
+        begun = deadline_now();
+        shower(200);
+        r = tempfile_named(&options, &t);
+        shower(0);
+        ck_assert_int_eq(r, -ETIMEDOUT);
+        ck_assert_uint_ge(deadline_now() - begun, SHORT_MSEC * USEC_PER_MSEC);
+        (void) close(fd);
+        ck_assert_int_eq(unlink(stage_socket), 0);
 }
 END_TEST
 
@@ -260,6 +317,7 @@ int main(void)
         tcase_add_test(c, a_refused_directory_is_the_callers_error);
         tcase_add_test(c, a_tag_that_is_taken_is_drawn_again);
         tcase_add_test(c, a_daemon_that_never_greets_costs_no_more_than_the_timeout);
+        tcase_add_test(c, signals_do_not_end_the_wait_for_a_busy_daemon);
         tcase_add_test(c, nonsense_ends_the_connection_and_the_next_call_makes_another);
         tcase_add_test(c, a_lost_request_is_asked_again_and_says_so);
         tcase_add_test(c, a_late_answer_is_not_taken_for_the_next_one);
