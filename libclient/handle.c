@@ -40,6 +40,15 @@ int handle_new(const struct place *p, const struct recipe *r, struct tempfile **
         return 0;
 }
 
+int handle_flush(const struct tempfile *t)
+{
+        if (!t->stream)
+                return 0;
+        if (fflush(t->stream) != 0)
+                return -errno;
+        return ferror(t->stream) ? -EIO : 0;
+}
+
 void handle_close_fd(struct tempfile *t)
 {
         if (t->stream)

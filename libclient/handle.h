@@ -62,6 +62,12 @@ int recipe_read(const struct tempfile_options *options, uint8_t kind, struct rec
 /* Makes it. Returns 0 or a negative errno, and then nothing was made. */
 int recipe_make(const struct recipe *r, struct tempfile **ret);
 
+/*
+ * Writes out what its stream has buffered. Returns 0; what that failed with; -EIO: something was
+ * lost before (a stream that could not write forgets what it had, and only its error stays).
+ */
+int handle_flush(const struct tempfile *t);
+
 /* Closes the descriptor, and the stream on it. */
 void handle_close_fd(struct tempfile *t);
 

@@ -82,10 +82,29 @@ static int check_object(const struct tempfile *t, int dirfd, const struct target
         return st.st_dev == t->dev && st.st_ino == t->ino ? 0 : -ESTALE;
 }
 
+/* What can fail, before it moves. */
+static int prepare(struct tempfile *t, struct place *p, int dirfd, const struct target *g,
+                   unsigned int flags)
+{
+        int r;
+
+        r = check_object(t, dirfd, g);
+        if (r == 0)
+                r = handle_flush(t);
+        if (r < 0)
+                return r;
+        if ((flags & TEMPFILE_FSYNC) && t->fd >= 0 && fsync(t->fd) < 0)
+                return -errno;
+        if (t->entry.kind == WIRE_KIND_DIRECTORY)
+                return entry_keep_below(p, t->path, deadline_in(t->timeout_usec));
+        return 0;
+}
+
 static int persist_to(struct tempfile *t, struct place *p, const struct target *g,
                       unsigned int flags)
 {
         _cleanup_(freep) char *path = NULL;
+        _cleanup_(closep) int sync_fd = -1;
         int r, dirfd;
 
         r = join(g, &path);
@@ -94,28 +113,23 @@ static int persist_to(struct tempfile *t, struct place *p, const struct target *
         dirfd = place_dirfd(p);
         if (dirfd < 0)
                 return dirfd;
-        r = check_object(t, dirfd, g);
-        if (r < 0)
-                return r;
-        if (t->stream && fflush(t->stream) != 0)
-                return -errno;
-        if ((flags & TEMPFILE_FSYNC) && t->fd >= 0 && fsync(t->fd) < 0)
-                return -errno;
-        if (t->entry.kind == WIRE_KIND_DIRECTORY) {
-                r = entry_keep_below(p, t->path, deadline_in(t->timeout_usec));
-                if (r < 0)
-                        return r;
+        if (flags & TEMPFILE_FSYNC) {
+                sync_fd = target_open(g); /* while there is a way back */
+                if (sync_fd < 0)
+                        return sync_fd;
         }
-
-        r = move(t, dirfd, g, !(flags & TEMPFILE_NOREPLACE));
+        r = prepare(t, p, dirfd, g, flags);
+        if (r == 0)
+                r = move(t, dirfd, g, !(flags & TEMPFILE_NOREPLACE));
         if (r < 0)
                 return r;
+
         remove_second_link(t, dirfd);
         entry_gone(p, &t->entry);
         ownfd_close(&t->lock);
         free(t->path);
         t->path = TAKE_PTR(path);
-        return flags & TEMPFILE_FSYNC ? target_sync(g) : 0;
+        return sync_fd >= 0 && fsync(sync_fd) < 0 ? -errno : 0;
 }
 
 _public_ int tempfile_persist(struct tempfile *t, const char *target, unsigned int flags)

@@ -74,12 +74,10 @@ void target_done(struct target *g)
         g->dir_path = NULL;
 }
 
-int target_sync(const struct target *g)
+int target_open(const struct target *g)
 {
-        _cleanup_(closep) int fd = -1;
+        int fd;
 
         fd = ownfd_above_stdio(openat(g->dir.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-        if (fd < 0 || fsync(fd) < 0)
-                return -errno;
-        return 0;
+        return fd < 0 ? -errno : fd;
 }

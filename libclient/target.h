@@ -26,7 +26,7 @@ struct target {
 int target_read(const char *path, struct target *ret);
 void target_done(struct target *g);
 
-/* Has the directory written to disk. Returns 0 or as fsync(2). */
-int target_sync(const struct target *g);
+/* A descriptor of the directory that it can be written to disk with, or as open(2). */
+int target_open(const struct target *g);
 
 #endif

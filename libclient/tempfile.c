@@ -204,8 +204,8 @@ _public_ int tempfile_close_fd(struct tempfile *t)
 
         if (!t)
                 return -EINVAL;
-        if (t->stream && fflush(t->stream) != 0)
-                r = -errno;
+        if (t->pid == getpid())
+                r = handle_flush(t);
         handle_close_fd(t);
         return r;
 }

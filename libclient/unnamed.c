@@ -110,6 +110,7 @@ static int replace(int fd, const struct target *g, unsigned int flags)
 _public_ int tempfile_unnamed_persist(int fd, const char *target, unsigned int flags)
 {
         _cleanup_(target_done) struct target g = { .dir = OWNFD_NONE };
+        _cleanup_(closep) int sync_fd = -1;
         struct stat st;
         int r;
 
@@ -124,11 +125,16 @@ _public_ int tempfile_unnamed_persist(int fd, const char *target, unsigned int f
                 return r;
         if (g.has_slash)
                 return -ENOTDIR;
-        if ((flags & TEMPFILE_FSYNC) && fsync(fd) < 0)
-                return -errno;
+        if (flags & TEMPFILE_FSYNC) {
+                if (fsync(fd) < 0)
+                        return -errno;
+                sync_fd = target_open(&g);
+                if (sync_fd < 0)
+                        return sync_fd;
+        }
         r = link_to(fd, g.dir.fd, g.name);
-        if (r == 0 && (flags & TEMPFILE_FSYNC))
-                return target_sync(&g);
+        if (r == 0 && sync_fd >= 0 && fsync(sync_fd) < 0)
+                return -errno;
         if (r == -EEXIST && !(flags & TEMPFILE_NOREPLACE))
                 r = replace(fd, &g, flags);
         return r;
