@@ -8,6 +8,8 @@
 
 #include "libclient/handle.h"
 
+#include <stdio_ext.h>
+
 #include "libclient/session.h"
 #include "libclient/util.h"
 #include "libclient/wire.h"
@@ -49,8 +51,11 @@ int handle_flush(const struct tempfile *t)
         return ferror(t->stream) ? -EIO : 0;
 }
 
+/* What the parent's stream has buffered is the parent's to write, and its position the parent's. */
 void handle_close_fd(struct tempfile *t)
 {
+        if (t->stream && t->pid != getpid())
+                __fpurge(t->stream);
         if (t->stream)
                 (void) fclose(TAKE_PTR(t->stream)); /* what it could not write is nobody's loss */
         else
