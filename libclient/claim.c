@@ -67,6 +67,8 @@ static int claim_for_process(struct tempfile *t, int pidfd, bool gives)
 
         o.flags = TEMPFILE_OWNER_PIDFD;
         o.owner_pidfd = pidfd;
+        if (t)
+                o.timeout_msec = (uint32_t) (t->timeout_usec / USEC_PER_MSEC);
         return claim(t, &o, gives);
 }
 
