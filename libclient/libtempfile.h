@@ -26,11 +26,14 @@
  *     tempfile_close(t);
  *
  * Results: below zero a negative errno value, zero done, above zero done with a fact that the
- * function states. What a ret_ argument points to is written only on success.
+ * function states. What a ret_ argument points to is written only on success. After a failure a
+ * handle is what it was before, and nothing that was half made is left. Wherever memory is needed
+ * there is also -ENOMEM, and from a disk that is damaged -EIO.
  *
  * Threads: any number may call at once; one handle belongs to one thread at a time.
- * Fork: a child never deletes what its parent made: in the child, tempfile_close() frees the
- * handle and its descriptor and leaves the path alone, and the other calls on it return -EPERM.
+ * Fork: a child never deletes what its parent made, however it ends: in the child, tempfile_close()
+ * and tempfile_release() free the handle and its descriptor and leave the path, and what the
+ * parent's stream has not written yet, alone; calls that would change something return -EPERM.
  * What the child makes itself is its own.
  * Exec: the path stays the process's, and goes when the process ends; the descriptors are
  * close-on-exec.
@@ -82,7 +85,8 @@ enum tempfile_owner_kind {
  *                Acknowledged
  * @mode:         permission bits, exactly, whatever the umask: 1..07777; 0: 0600 for files,
  *                0700 for directories
- * @timeout_msec: how long the call may wait for the daemon, in milliseconds; 0: 5000
+ * @timeout_msec: how long the call, and later ones on the handle, may wait for the daemon, in
+ *                milliseconds; 0: 5000
  * @owner_pidfd:  with TEMPFILE_OWNER_PIDFD: the process that is the owner, or is in the unit that
  *                is; borrowed
  * @owner_kind:   0: a process; else TEMPFILE_OWNER_PROCESS, _TOKEN, _UNIT (of this process, unless
@@ -149,13 +153,14 @@ struct tempfile_options {
  *   -EINVAL        ret NULL; unknown flag; a slash in prefix, suffix or pattern; mode out of range;
  *                  pattern without XXX, or, with a suffix beside it, not at its end, or with prefix
  *   -E2BIG         options from a newer header ask for what this library does not know
- *   -ENAMETOOLONG  prefix and suffix are too long
- *   -ENOENT, -ENOTDIR, -EACCES, -EROFS, -ENOSPC, -EDQUOT, -EMFILE, -ENFILE  as open(2)
+ *   -ENAMETOOLONG  prefix and suffix, the pattern, or dir are too long
+ *   -ENOENT, -ENOTDIR, -ELOOP, -EACCES, -EROFS, -ENOSPC, -EDQUOT, -EMFILE, -ENFILE  as open(2)
  *   -ECONNREFUSED  no daemon answers at any of the sockets; nothing was made
+ *   -ENOSPC, -EDQUOT  also: of the daemon's disk, or of what one user may have registered
  *   -ETIMEDOUT     the daemon did not answer in time; nothing was made
  *   -EACCES        also: a daemon answered that is neither root's nor the caller's
  *   -EBADMSG, -EPROTONOSUPPORT  what answered does not speak this library's language
- *   -EEXIST        pattern: every name that was tried is taken
+ *   -EEXIST        a hundred names were tried, and all are taken: too few X for so many
  *   -ESTALE        pattern with fewer than ten X, where the file system gives no way to recognise
  *                  what was renamed; or the directory was replaced this moment
  *   -EBADF         owner_pidfd is no pidfd
@@ -192,7 +197,8 @@ int tempfile_directory(const struct tempfile_options *options, struct tempfile *
  * The name is registered before it exists: dying in the middle of @fn leaves nothing. What @fn is
  * given is borrowed for the length of the call. Otherwise as tempfile_named();
  *
- * Return: also -EINVAL fn NULL, or what it made is of another kind (and was deleted). Since: 0.1
+ * Return: also -EINVAL fn NULL, or what it made is of another kind (and was deleted); -EEXIST fn
+ * said so a hundred times; what else @fn returned. Since: 0.1
  */
 typedef int (*tempfile_make_fn)(int dirfd, const char *name, const char *path, void *userdata);
 int tempfile_make(const struct tempfile_options *options, uint32_t kind, tempfile_make_fn fn,
@@ -223,7 +229,7 @@ int tempfile_mktemp(const struct tempfile_options *options, uint32_t kind, struc
  */
 int tempfile_mkstemp(char *template_);
 
-/** tempfile_mkdtemp() - the same for a directory. Return: 0; else as above. Since: 0.1 */
+/** tempfile_mkdtemp() - the same for a directory. Return: 0; else as tempfile_mkstemp(). Since: 0.1 */
 int tempfile_mkdtemp(char *template_);
 
 /**
@@ -234,7 +240,7 @@ int tempfile_mkdtemp(char *template_);
  * system lacks O_TMPFILE, a named one is made and unlinked before the call returns: that does.
  *
  * Return: a descriptor, close-on-exec, opened for reading and writing; or a negative errno as
- * tempfile_named().
+ * tempfile_named(), where -EINVAL is also an owner, or retain_sec, among the options.
  *
  * Since: 0.1
  */
@@ -251,6 +257,7 @@ int tempfile_unnamed(const struct tempfile_options *options);
  *
  * Return: 0;
  *   -EINVAL   target NULL or unknown flag; not a regular file
+ *   -EBADF    fd is no descriptor
  *   -ENOENT   also: the file can't be named: it was made in a file system without O_TMPFILE
  *   -EXDEV    another file system; in memory
  *   and those of tempfile_persist(), and for replacing of tempfile_named()
@@ -263,7 +270,8 @@ int tempfile_unnamed_persist(int fd, const char *target, unsigned int flags);
  * tempfile_fopen() - an unnamed file as a stdio stream
  * @options:   as of tempfile_unnamed()
  * @mode:      as of fdopen(3); NULL: "w+". 'w' truncates nothing: the file is empty
- * @buffering: below 0: stdio's default; 0: none; 1: by lines; above: of that size
+ * @buffering: below 0: stdio's default; 0: none; 1: by lines; above: full. The C library may choose
+ *             the size itself; setvbuf(3) with a buffer decides it
  * @ret:       receives the stream; the caller's, to be closed with fclose(3)
  *
  * As tmpfile(3), with options. Return: 0; else as tempfile_unnamed(), fdopen(3). Since: 0.1
@@ -308,11 +316,11 @@ const char *tempfile_path(const struct tempfile *t);
  * tempfile_stream() - a stdio stream on a handle's file
  * @t:         of a file that is open and has no stream yet
  * @mode:      as of fdopen(3); NULL: "w+"
- * @buffering: below 0: stdio's default; 0: none; 1: by lines; above: of that size
+ * @buffering: as of tempfile_fopen()
  * @ret:       receives the stream; borrowed: not to be closed with fclose(3)
  *
  * tempfile_persist() writes out what it has buffered; tempfile_close() and tempfile_close_fd()
- * close it. Return: 0; -EINVAL a NULL, or no such file; as fdopen(3). Since: 0.1
+ * close it. Return: 0; -EINVAL a NULL, no such file, or no such mode; as fdopen(3). Since: 0.1
  */
 int tempfile_stream(struct tempfile *t, const char *mode, int buffering, FILE **ret);
 
@@ -321,8 +329,9 @@ int tempfile_stream(struct tempfile *t, const char *mode, int buffering, FILE **
  * @t: stays valid; tempfile_fd() is -1 afterwards
  *
  * Python's delete_on_close=False: the file is deleted by tempfile_close(). Of a tracked or closed
- * one nothing is left to close, which is no error. Return: 0; -EINVAL t NULL; or what the stream
- * could not be written with (it is closed all the same). Since: 0.1
+ * one nothing is left to close, which is no error. Return: 0; -EINVAL t NULL; or, though it is
+ * closed all the same, what the stream could not be written with: -ENOSPC, -EDQUOT, -EFBIG, others
+ * of write(2); -EIO something was lost earlier, see ferror(3). Since: 0.1
  */
 int tempfile_close_fd(struct tempfile *t);
 
@@ -345,8 +354,12 @@ int tempfile_is_guaranteed(struct tempfile *t);
  * What is shared is let go of: the daemon deletes it, soon, if nobody else has it. A file already
  * gone is no error.
  *
- * Return: 0; else what the deletion failed with (as unlink(2), rmdir(2)): the path then stays
- * registered and is deleted when the owner ends.
+ * Return: 0; else what the deletion failed with: the path then stays registered and is deleted when
+ * the owner ends.
+ *   -EACCES, -EPERM, -EROFS, -EISDIR  as unlink(2), rmdir(2)
+ *   -EBUSY    there is a mount point in the directory
+ *   -EMFILE, -ENFILE  as open(2)
+ *   and with TEMPFILE_NO_DELETE those of tempfile_keep(): it is not kept then
  *
  * Since: 0.1
  */
@@ -378,8 +391,12 @@ void tempfile_closep(struct tempfile **t);
  *   -EXDEV    another file system; t is unchanged
  *   -EPERM    the handle came from the parent by fork
  *   -ESTALE   it was tracked, and another thing is there now
- *   others    as rename(2), and with TEMPFILE_FSYNC as fsync(2): if tempfile_path() is the target
- *             then, it was persisted, but is perhaps not on disk
+ *   -ENOENT, -ENOTDIR, -EISDIR, -ENOTEMPTY, -EACCES, -EROFS, -ENOSPC, -EDQUOT, -ELOOP,
+ *   -ENAMETOOLONG, -EMFILE, -ENFILE  as rename(2), open(2)
+ *   -EFBIG, -ENOSPC  what its stream has buffered can't be written
+ *   -EIO      something has been lost from its stream before, see ferror(3); and as fsync(2): if
+ *             tempfile_path() is the target then, it was persisted, but is perhaps not on disk
+ *   those of tempfile_keep(), when something made in the directory has to be kept
  *
  * Since: 0.1
  */
@@ -399,7 +416,8 @@ int tempfile_persist(struct tempfile *t, const char *target, unsigned int flags)
  *   -ESTALE   its owner had ended and it is being deleted
  *   -ECONNREFUSED, -ETIMEDOUT  the daemon did not answer: nothing has changed, or (timeout) it is
  *             unknown whether it has
- *   -ENOSPC   the daemon's disk is full: nothing has changed
+ *   -ENOSPC, -ENOMEM  the daemon has no room: nothing has changed
+ *   -EBADMSG  what answers does not speak this library's language
  *
  * Since: 0.1
  */
@@ -421,7 +439,7 @@ int tempfile_keep(struct tempfile *t);
  *   -EBADF    not a pidfd
  *   -ESRCH    that process has ended; nothing has changed
  *   -ESTALE   the thing is being deleted
- *   -ECONNREFUSED, -ENOSPC, -EDQUOT, -ENOMEM  nothing has changed
+ *   -ECONNREFUSED, -ENOSPC, -EDQUOT, -ENOMEM, -EBADMSG  nothing has changed
  *   -ETIMEDOUT  it is not known whose it is: tempfile_close() then leaves it to the daemon, which
  *             deletes it when both have ended
  *
@@ -468,7 +486,8 @@ int tempfile_release(struct tempfile *t);
  * @ret:  receives the handle; its descriptor is -1
  *
  * Return: 0; -EINVAL a NULL, or no path of a thing; -ENOENT this process has no such thing, or
- * its handle is in use; others as open(2) of the directory. Since: 0.1
+ * its handle is in use; -ENOTDIR, -EACCES, -ELOOP, -ENAMETOOLONG, -EMFILE, -ENFILE as open(2) of
+ * the directory. Since: 0.1
  */
 int tempfile_find(const char *path, struct tempfile **ret);
 
@@ -482,7 +501,7 @@ int tempfile_find(const char *path, struct tempfile **ret);
  *
  * Return: 0; -EINVAL t NULL, sec 0, or its owner is no lease; -ENOENT it is gone; -ESTALE the
  * lease has ended; -EPERM the handle came from the parent by fork; -ECONNREFUSED, -ETIMEDOUT,
- * -ENOSPC. Since: 0.1
+ * -EBADMSG, -ENOSPC, -ENOMEM. Since: 0.1
  */
 int tempfile_renew(struct tempfile *t, uint32_t sec);
 
@@ -493,7 +512,8 @@ int tempfile_renew(struct tempfile *t, uint32_t sec);
  * For looking at what a crash has left. tempfile_close() deletes it as ever.
  *
  * Return: 0; -EINVAL t NULL, or persisted; -ENOENT, -ESTALE it is gone, or going; -EPERM the
- * handle came from the parent by fork; -ECONNREFUSED, -ETIMEDOUT, -ENOSPC. Since: 0.1
+ * handle came from the parent by fork; -ECONNREFUSED, -ETIMEDOUT, -EBADMSG, -ENOSPC, -ENOMEM.
+ * Since: 0.1
  */
 int tempfile_retain(struct tempfile *t, uint32_t sec);
 
@@ -506,8 +526,8 @@ int tempfile_retain(struct tempfile *t, uint32_t sec);
  * keeps it when FD_CLOEXEC is cleared; a process that closes what it inherited drops out. close(2)
  * ends this process's copy.
  *
- * Return: the descriptor, close-on-exec; -EINVAL ret_id NULL; -ECONNREFUSED, -ETIMEDOUT no daemon
- * answers; -EMFILE, -ENOSPC, -ENOMEM. Since: 0.1
+ * Return: the descriptor, close-on-exec; -EINVAL ret_id NULL; -ECONNREFUSED, -ETIMEDOUT, -EBADMSG
+ * no daemon answers; -EMFILE, -ENOSPC, -ENOMEM. Since: 0.1
  */
 int tempfile_token_new(uint32_t timeout_msec, uint64_t *ret_id);
 
@@ -569,13 +589,15 @@ int64_t tempfile_list(tempfile_list_fn fn, void *userdata);
  * Threads: any number, in the same arena too. Fork: a child may use its parent's.
  *
  * Return: the descriptor, close-on-exec, the caller's; -EINVAL no such arena; options that ask for
- * more; others as open(2). Since: 0.1
+ * more; -ENAMETOOLONG; -ENOENT the arena is gone; -EACCES, -ENOSPC, -EDQUOT, -EMFILE, -ENFILE as
+ * open(2). Since: 0.1
  */
 #define TEMPFILE_NAME_SIZE 256
 int tempfile_arena_named(const struct tempfile *arena, const struct tempfile_options *options,
                          char ret_name[TEMPFILE_NAME_SIZE]);
 
-/** tempfile_arena_directory() - the same for a directory; its descriptor is O_RDONLY. Since: 0.1 */
+/** tempfile_arena_directory() - the same for a directory; its descriptor is O_RDONLY. Return: as
+ * tempfile_arena_named(). Since: 0.1 */
 int tempfile_arena_directory(const struct tempfile *arena, const struct tempfile_options *options,
                              char ret_name[TEMPFILE_NAME_SIZE]);
 
@@ -592,8 +614,8 @@ struct tempfile_spooled;
  * descriptor, its position and O_APPEND; copies made before (dup, fork, mmap) stay in memory, with
  * what was there then. It belongs to one thread at a time.
  *
- * Return: 0; -EINVAL ret NULL, or options that ask for more; as realpath(3) of dir, memfd_create(2),
- * tempfile_gettempdir(). Since: 0.1
+ * Return: 0; -EINVAL ret NULL, or options that ask for more; -EMFILE, -ENFILE; and, of dir, as
+ * tempfile_unnamed(). Since: 0.1
  */
 int tempfile_spooled(const struct tempfile_options *options, uint64_t max_size,
                      struct tempfile_spooled **ret);
@@ -608,17 +630,17 @@ int tempfile_spooled_fd(const struct tempfile_spooled *s);
  * not: it is not noticed until the next call here, tempfile_spooled_check() for instance, and
  * until then memory takes it all.
  *
- * Return: 0; -EINVAL; as write(2), and then part of it may be written; as tempfile_unnamed(), and
- * then nothing has changed. Since: 0.1
+ * Return: 0; -EINVAL; -EFBIG, -ENOSPC, -EDQUOT, -EIO as write(2), and then part of it may be
+ * written; as tempfile_spooled_rollover(), and then nothing has changed. Since: 0.1
  */
 int tempfile_spooled_write(struct tempfile_spooled *s, const void *data, size_t size);
 
 /** tempfile_spooled_check() - move it to disk if it has grown beyond max_size. Return: 1 it is on
- * disk; 0 in memory; -EINVAL; as tempfile_spooled_rollover(). Since: 0.1 */
+ * disk; 0 in memory; -EINVAL; else as tempfile_spooled_rollover(). Since: 0.1 */
 int tempfile_spooled_check(struct tempfile_spooled *s);
 
-/** tempfile_spooled_rollover() - move it to disk now. Return: 0, also when it is there; -EINVAL; as
- * tempfile_unnamed(), write(2), and then it is in memory still. Since: 0.1 */
+/** tempfile_spooled_rollover() - move it to disk now. Return: 0, also when it is there; -EINVAL;
+ * -EIO; and as tempfile_unnamed(), write(2): then it is in memory still. Since: 0.1 */
 int tempfile_spooled_rollover(struct tempfile_spooled *s);
 
 /** tempfile_spooled_close() - NULL does nothing. Since: 0.1 */
@@ -645,7 +667,7 @@ int tempfile_gettempdir(char **ret);
  * @dir: copied, made absolute, and not looked at before it is used; NULL: look again
  *
  * For the whole process; before threads that use it are started, best. Return: 0; -EINVAL empty;
- * -ENOMEM; as getcwd(3). Since: 0.1
+ * -ENOMEM; -ENOENT it is relative, and the current directory is gone. Since: 0.1
  */
 int tempfile_settempdir(const char *dir);
 

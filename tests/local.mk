@@ -51,6 +51,9 @@ check_programs = \
 	%D%/test-client \
 	%D%/test-deaths \
 	%D%/test-disks \
+	%D%/test-errors \
+	%D%/test-errors-change \
+	%D%/test-errors-use \
 	%D%/test-forms \
 	%D%/test-inside \
 	%D%/test-library \
@@ -60,6 +63,7 @@ check_programs = \
 	%D%/test-remover-traps \
 	%D%/test-quantity \
 	%D%/test-spooled \
+	%D%/test-surroundings \
 	%D%/test-table \
 	%D%/test-text \
 	%D%/test-wire-lists \
@@ -97,6 +101,22 @@ check_ldadd = \
 %C%_test_disks_SOURCES = %D%/test-disks.c
 %C%_test_disks_CPPFLAGS = $(check_cppflags)
 %C%_test_disks_LDADD = $(check_ldadd)
+
+error_table = \
+	%D%/error-table.c \
+	%D%/error-table.h
+
+%C%_test_errors_SOURCES = %D%/test-errors.c $(error_table)
+%C%_test_errors_CPPFLAGS = $(check_cppflags)
+%C%_test_errors_LDADD = $(check_ldadd)
+
+%C%_test_errors_change_SOURCES = %D%/test-errors-change.c $(error_table)
+%C%_test_errors_change_CPPFLAGS = $(check_cppflags)
+%C%_test_errors_change_LDADD = $(check_ldadd)
+
+%C%_test_errors_use_SOURCES = %D%/test-errors-use.c $(error_table)
+%C%_test_errors_use_CPPFLAGS = $(check_cppflags)
+%C%_test_errors_use_LDADD = $(check_ldadd)
 
 %C%_test_forms_SOURCES = %D%/test-forms.c
 %C%_test_forms_CPPFLAGS = $(check_cppflags)
@@ -137,6 +157,10 @@ remover_fixture = \
 %C%_test_spooled_SOURCES = %D%/test-spooled.c
 %C%_test_spooled_CPPFLAGS = $(check_cppflags)
 %C%_test_spooled_LDADD = $(check_ldadd)
+
+%C%_test_surroundings_SOURCES = %D%/test-surroundings.c
+%C%_test_surroundings_CPPFLAGS = $(check_cppflags)
+%C%_test_surroundings_LDADD = $(check_ldadd)
 
 %C%_test_table_SOURCES = %D%/test-table.c
 %C%_test_table_CPPFLAGS = $(check_cppflags)
