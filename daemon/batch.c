@@ -186,7 +186,7 @@ void batch_submit(struct collector *c)
 
         for (b = c->batches; b; b = next) {
                 next = b->next;
-                b->job.job.run = reaper_delete;
+                b->job.job.run = delegate_delete;
                 batch_set_lane(&b->job.job, b->directory, b->cred);
                 b->job.place = batch_place(b->directory, b->cred);
                 b->job.key = store_key(c->registry->store);

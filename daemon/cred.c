@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <linux/capability.h>
 #include <stdio.h>
@@ -259,4 +260,51 @@ int cred_enter(const struct cred *c)
         }
         remember(c);
         return 0;
+}
+
+/* The kernel keeps them sorted. */
+static bool has_groups(const struct cred *c)
+{
+        _cleanup_(freep) gid_t *now = NULL;
+        int n = getgroups(0, NULL);
+        bool found;
+
+        if (n != (int) c->n_groups)
+                return false;
+        now = calloc((size_t) n + 1, sizeof(gid_t));
+        if (!now || getgroups(n, now) != n)
+                return false;
+        for (int i = 0; i < n; i++) {
+                found = false;
+                for (int k = 0; k < n; k++)
+                        found = found || c->groups[k] == now[i];
+                if (!found)
+                        return false;
+        }
+        return true;
+}
+
+int cred_become(const struct cred *c)
+{
+        uint64_t effective, permitted;
+        uid_t uid[3];
+        gid_t gid[3];
+        int r;
+
+        if (c->uid == 0 || c->uid == (uid_t) -1 || c->gid == (gid_t) -1)
+                return -EPERM;
+        if (setgroups(c->n_groups, c->groups) < 0 || setresgid(c->gid, c->gid, c->gid) < 0 ||
+            setresuid(c->uid, c->uid, c->uid) < 0)
+                return -errno;
+        r = set_effective(0, 0); /* if a daemon that was never root has some that stay */
+        if (r >= 0)
+                r = get_caps(&effective, &permitted);
+        if (r < 0)
+                return r;
+        if (getresuid(&uid[0], &uid[1], &uid[2]) < 0 || getresgid(&gid[0], &gid[1], &gid[2]) < 0)
+                return -errno;
+        for (int i = 0; i < 3; i++)
+                if (uid[i] != c->uid || gid[i] != c->gid)
+                        return -EPERM;
+        return effective == 0 && permitted == 0 && has_groups(c) ? 0 : -EPERM;
 }

@@ -42,4 +42,11 @@ bool cred_is_own(uid_t uid);
  */
 int cred_enter(const struct cred *c);
 
+/*
+ * The process becomes @c, who is not root, for good: all its user and group ids, its groups, and
+ * no capabilities. Read back; on a negative result it must do nothing. For a process with one
+ * thread.
+ */
+int cred_become(const struct cred *c);
+
 #endif

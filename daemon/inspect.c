@@ -200,7 +200,7 @@ static int inspect_object(struct inspect_job *i)
         return check_may_delete(i, dirfd);
 }
 
-static bool learn_device(struct inspect_job *i)
+bool inspect_learn_device(struct inspect_job *i)
 {
         struct statx s;
 
@@ -216,7 +216,7 @@ int inspect_run(struct job *j)
 {
         struct inspect_job *i = (struct inspect_job *) j;
 
-        if (learn_device(i))
+        if (inspect_learn_device(i))
                 return 1;
         i->error = 0;
         if (i->wants_process)

@@ -54,6 +54,10 @@ struct inspect_job {
 };
 
 int inspect_run(struct job *j);
+
+/* Its first step: which lane it belongs to. True: it has learnt that, and must go on there. */
+bool inspect_learn_device(struct inspect_job *i);
+
 struct inspect_job *inspect_new(const struct cred *cred);
 
 /* Frees it; what it still owns that may hang is closed by the pool. */

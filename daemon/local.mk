@@ -9,6 +9,10 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/conn.h \
 	%D%/cred.c \
 	%D%/cred.h \
+	%D%/delegate-internal.h \
+	%D%/delegate-main.c \
+	%D%/delegate.c \
+	%D%/delegate.h \
 	%D%/descriptor.c \
 	%D%/fdstore.c \
 	%D%/fdstore.h \
@@ -23,6 +27,8 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/objects.c \
 	%D%/owner.c \
 	%D%/owner.h \
+	%D%/parcel.c \
+	%D%/parcel.h \
 	%D%/pending.c \
 	%D%/pool.c \
 	%D%/pool.h \

@@ -18,6 +18,7 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
+#include "daemon/delegate.h"
 #include "daemon/fdstore.h"
 #include "daemon/log.h"
 #include "daemon/server.h"
@@ -385,6 +386,7 @@ static int run(const struct arguments *a)
         int r;
 
         raise_limits();
+        delegate_enable();
         r = fdstore_new(&fdstore);
         if (r >= 0)
                 r = sd_event_new(&event);
@@ -409,6 +411,8 @@ int main(int argc, char *argv[])
         struct arguments a = { .is_power = true };
         int r;
 
+        if (argc > 0 && streq(argv[0], DELEGATE_NAME))
+                return delegate_main();
         (void) signal(SIGPIPE, SIG_IGN);
         (void) signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a full disk, and no end */
         umask(0077);

@@ -374,6 +374,11 @@ static int sweep_directory(struct sweep_job *s, int dirfd)
         return r;
 }
 
+void reaper_sort_tags(struct sweep_job *s)
+{
+        qsort(s->tags, s->n_tags, sizeof(*s->tags), compare_tags);
+}
+
 int reaper_sweep(struct job *j)
 {
         struct sweep_job *s = (struct sweep_job *) j;
@@ -384,7 +389,7 @@ int reaper_sweep(struct job *j)
                 s->is_waiting = s->error < 0;
                 return 0;
         }
-        qsort(s->tags, s->n_tags, sizeof(*s->tags), compare_tags);
+        reaper_sort_tags(s);
         s->error = sweep_directory(s, dirfd);
         return 0;
 }

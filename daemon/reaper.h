@@ -74,7 +74,7 @@ struct swept_name {
 struct sweep_job {
         struct job job;
         struct reap_place place;
-        struct swept_tag *tags; /* sorted here */
+        struct swept_tag *tags; /* sorted by reaper_sweep() */
         size_t n_tags;
         struct swept_name *names; /* found */
         size_t n_names;
@@ -93,6 +93,9 @@ struct flush_job {
 
 /* In a worker: takes on the credentials and opens the place. A descriptor, or a negative errno. */
 int reaper_open_place(struct reap_place *p);
+
+/* As they are compared by, and as names found refer to them. */
+void reaper_sort_tags(struct sweep_job *s);
 
 int reaper_delete(struct job *j);
 int reaper_sweep(struct job *j);

@@ -354,18 +354,18 @@ static void settle_batch(struct registry *g, struct batch *b)
 
 int reaping_record(struct registry *g, struct job *j)
 {
-        if (j->run == reaper_delete)
+        if (j->run == delegate_delete)
                 return record_batch(g, (struct batch *) j);
-        if (j->run == reaper_sweep)
+        if (j->run == delegate_sweep)
                 return sweep_record(g, j);
         return 0;
 }
 
 void reaping_settle(struct registry *g, struct job *j)
 {
-        if (j->run == reaper_delete)
+        if (j->run == delegate_delete)
                 settle_batch(g, (struct batch *) j);
-        else if (j->run == reaper_sweep)
+        else if (j->run == delegate_sweep)
                 sweep_settle(g, j);
         else
                 tombstone_settle(g, j);
@@ -440,7 +440,7 @@ static void open_if_wanted(const void *node, VISIT visit, void *userdata)
         b->registry = userdata;
         b->directory = t->directory;
         b->cred = t->cred;
-        b->job.job.run = reaper_delete; /* of nothing: it opens the place */
+        b->job.job.run = delegate_delete; /* of nothing: it opens the place */
         batch_set_lane(&b->job.job, t->directory, t->cred);
         b->job.place = batch_place(t->directory, t->cred);
         pool_submit(b->registry->pool, &b->job.job);

@@ -71,6 +71,7 @@ static int inspect_tag(struct registry *g, struct peer *p, const struct wire_tag
                 return error;
         }
         *w = (struct registering) { .request = r, .opcode = WIRE_TAG, .tag = *m };
+        i->job.run = delegate_inspect;
         i->wants_directory = true;
         i->client_fd = fd;
         i->userdata = w;
@@ -392,6 +393,7 @@ static int inspect_registration(struct registry *g, struct peer *p, struct tag *
         w->opcode = m->header.opcode;
         w->reg = *m;
         w->directory = t->directory;
+        i->job.run = delegate_inspect;
         i->job.done = register_inspected;
         i->job.device = t->directory->identity.dev;
         i->wants_object = m->header.opcode != WIRE_RESERVE;

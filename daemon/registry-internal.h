@@ -6,6 +6,7 @@
  * to the store), load.c (the start), register.c (requests), batch.c, reaping.c, sweep.c and
  * tombstone.c (what an owner's end causes). */
 
+#include "daemon/delegate.h"
 #include "daemon/identity.h"
 #include "daemon/inspect.h"
 #include "daemon/owner.h"

@@ -64,7 +64,7 @@ static void sweep_place(struct registry *g, struct directory *d, struct known_cr
         s->registry = g;
         s->directory = d;
         s->cred = k;
-        s->job.job.run = reaper_sweep;
+        s->job.job.run = delegate_sweep;
         batch_set_lane(&s->job.job, d, k);
         s->job.place = batch_place(d, k);
         for (size_t i = 0; i < n; i++) {

@@ -49,7 +49,7 @@ void tombstone_flush_all(struct registry *g)
                 f->registry = g;
                 f->directory = a.tags[i]->directory;
                 f->number = g->n_flushes;
-                f->job.job.run = reaper_flush;
+                f->job.job.run = delegate_flush;
                 batch_set_lane(&f->job.job, f->directory, a.tags[i]->cred);
                 f->job.place = batch_place(f->directory, a.tags[i]->cred);
                 pool_submit(g->pool, &f->job.job);

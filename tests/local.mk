@@ -180,15 +180,21 @@ remover_fixture = \
 
 # What may not be possible, whoever tries.
 attack_programs = \
+	%D%/test-attacks-hanging \
 	%D%/test-attacks-owners \
 	%D%/test-attacks-paths \
-	%D%/test-attacks-requests
+	%D%/test-attacks-requests \
+	%D%/test-delegate
 check_PROGRAMS += $(attack_programs)
 TESTS += $(attack_programs)
 
 attack_fixture = \
 	%D%/attack-fixture.c \
 	%D%/attack-fixture.h
+
+%C%_test_attacks_hanging_SOURCES = %D%/test-attacks-hanging.c $(attack_fixture)
+%C%_test_attacks_hanging_CPPFLAGS = $(check_cppflags)
+%C%_test_attacks_hanging_LDADD = $(check_ldadd)
 
 %C%_test_attacks_owners_SOURCES = %D%/test-attacks-owners.c $(attack_fixture)
 %C%_test_attacks_owners_CPPFLAGS = $(check_cppflags)
@@ -201,6 +207,10 @@ attack_fixture = \
 %C%_test_attacks_requests_SOURCES = %D%/test-attacks-requests.c $(attack_fixture)
 %C%_test_attacks_requests_CPPFLAGS = $(check_cppflags)
 %C%_test_attacks_requests_LDADD = $(check_ldadd)
+
+%C%_test_delegate_SOURCES = %D%/test-delegate.c $(attack_fixture)
+%C%_test_delegate_CPPFLAGS = $(check_cppflags)
+%C%_test_delegate_LDADD = $(check_ldadd)
 
 # The daemon's modules, one by one.
 check_LTLIBRARIES += %D%/libunit.la
@@ -220,6 +230,7 @@ unit_programs = \
 	%D%/test-identity \
 	%D%/test-load \
 	%D%/test-owner \
+	%D%/test-parcel \
 	%D%/test-pool \
 	%D%/test-reaper \
 	%D%/test-registry \
@@ -264,6 +275,10 @@ unit_ldadd = \
 %C%_test_owner_SOURCES = %D%/test-owner.c
 %C%_test_owner_CPPFLAGS = $(unit_cppflags)
 %C%_test_owner_LDADD = $(unit_ldadd)
+
+%C%_test_parcel_SOURCES = %D%/test-parcel.c
+%C%_test_parcel_CPPFLAGS = $(unit_cppflags)
+%C%_test_parcel_LDADD = $(unit_ldadd)
 
 %C%_test_pool_SOURCES = %D%/test-pool.c
 %C%_test_pool_CPPFLAGS = $(unit_cppflags)

@@ -7,6 +7,7 @@
 
 #include <check.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <linux/capability.h>
 #include <pthread.h>
@@ -267,6 +268,46 @@ START_TEST(without_the_right_to_switch_it_serves_its_own_user_only)
 }
 END_TEST
 
+/* ---- a process for good ---- */
+
+static int become_and_look(void *userdata)
+{
+        const struct cred *c = userdata;
+        struct seen s;
+
+        if (cred_become(c) != 0)
+                return 1;
+        s = look_at(gettid());
+        if (s.uid != c->uid || s.fsuid != c->uid || s.fsgid != c->gid || s.effective != 0)
+                return 2;
+        if (setresuid(0, 0, 0) == 0 || setgroups(0, NULL) == 0)
+                return 3;
+        return streq(s.groups, c->n_groups > 0 ? "65534 70000 70001" : "") ? 0 : 4;
+}
+
+static int fail_to_become(void *userdata)
+{
+        return cred_become(userdata) < 0 ? 0 : 1;
+}
+
+START_TEST(process_becomes_a_user_for_good_or_not_at_all)
+{
+        struct cred root = { 0 }, no_user = { .uid = (uid_t) -1 }, no_group = nobody;
+        struct cred too_many = { .uid = 70000, .gid = 70000, .n_groups = 100000 };
+
+        SKIP_UNLESS_ROOT("to become another user");
+        no_group.gid = (gid_t) -1; /* which would leave root's */
+        too_many.groups = calloc(too_many.n_groups, sizeof(gid_t));
+        ck_assert_int_eq(unit_in_child(become_and_look, (void *) &nobody), 0);
+        ck_assert_int_eq(unit_in_child(become_and_look, (void *) &somebody), 0);
+        ck_assert_int_eq(unit_in_child(fail_to_become, &root), 0);
+        ck_assert_int_eq(unit_in_child(fail_to_become, &no_user), 0);
+        ck_assert_int_eq(unit_in_child(fail_to_become, &no_group), 0);
+        ck_assert_int_eq(unit_in_child(fail_to_become, &too_many), 0);
+        free(too_many.groups);
+}
+END_TEST
+
 /* ---- values ---- */
 
 START_TEST(copies_are_equal_and_differences_count)
@@ -365,6 +406,7 @@ static Suite *cred_suite(void)
         tcase_add_test(t, root_has_the_capabilities_that_it_had);
         tcase_add_test(t, failed_switch_leaves_no_rights);
         tcase_add_test(t, without_the_right_to_switch_it_serves_its_own_user_only);
+        tcase_add_test(t, process_becomes_a_user_for_good_or_not_at_all);
         tcase_add_test(t, copies_are_equal_and_differences_count);
         tcase_add_test(t, peer_is_who_it_is);
         tcase_add_test(t, capabilities_in_another_user_namespace_count_for_nothing);
