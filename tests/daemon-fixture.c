@@ -62,7 +62,9 @@ static int notify_open(char *ret_name, size_t size)
 static void daemon_exec(const struct daemon_fixture *d, const char *notify, bool is_traced)
 {
         const char *binary = getenv("TEMPFILED") ?: "tempfiled";
-        const char *user = geteuid() == 0 ? NULL : "--user";
+        const char *argv[] = { "tempfiled", "--socket", d->socket, "--state-dir", d->state_dir,
+                               NULL,        NULL,       NULL,      NULL };
+        size_t argc = 5;
         sigset_t none;
         int fd;
 
@@ -78,8 +80,13 @@ static void daemon_exec(const struct daemon_fixture *d, const char *notify, bool
         if (is_traced && ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
                 _exit(126);
 
-        (void) execlp(binary, "tempfiled", "--socket", d->socket, "--state-dir", d->state_dir, user,
-                      (char *) NULL);
+        if (geteuid() != 0)
+                argv[argc++] = "--user";
+        if (d->durability) {
+                argv[argc++] = "--durability";
+                argv[argc++] = d->durability;
+        }
+        (void) execvp(binary, (char *const *) argv);
         (void) dprintf(STDERR_FILENO, "Cannot run %s: %s\n", binary, strerror(errno));
         _exit(127);
 }
@@ -146,8 +153,11 @@ int daemon_fixture_wait_ready(struct daemon_fixture *d)
                         return -errno;
                 if (r == 0)
                         return -ETIMEDOUT;
-                if (daemon_fixture_is_ready(d))
+                if (daemon_fixture_is_ready(d)) {
+                        /* What it says later is not read: a full queue would hold it up. */
+                        d->notify_fd = close_fd(d->notify_fd);
                         return 0;
+                }
                 if (r > 0 && p[1].revents)
                         return -ECHILD;
         }

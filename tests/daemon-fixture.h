@@ -21,6 +21,7 @@ struct daemon_fixture {
         char log[PATH_MAX];       /* DIR/log */
         pid_t pid;                /* 0: not running */
         int notify_fd;            /* -1, or where READY=1 is expected */
+        const char *durability;   /* of --durability; NULL: the daemon's own choice */
 };
 
 /* @dir exists and is the test's. Starts nothing. Returns 0 or -ENAMETOOLONG. */

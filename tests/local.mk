@@ -12,6 +12,7 @@ AM_TESTS_ENVIRONMENT = \
 	TEMPFILED='$(abs_top_builddir)/daemon/tempfiled'; export TEMPFILED; \
 	TEMPFILECTL='$(abs_top_builddir)/tools/tempfilectl'; export TEMPFILECTL; \
 	CRASHPOINT='$(abs_top_builddir)/%D%/crashpoint'; export CRASHPOINT; \
+	TEMPFILED_BENCH='$(abs_top_builddir)/%D%/bench/bench'; export TEMPFILED_BENCH; \
 	LIBTEMPFILE_CFLAGS='-I$(abs_top_srcdir)/libclient $(INSTRUMENT_FLAGS)'; export LIBTEMPFILE_CFLAGS; \
 	LIBTEMPFILE_LIBS='-L$(abs_top_builddir)/libclient/.libs -Wl,-rpath,$(abs_top_builddir)/libclient/.libs -ltempfile'; export LIBTEMPFILE_LIBS; \
 	CC='$(CC)'; export CC; \
@@ -336,6 +337,7 @@ check_PROGRAMS += %D%/boot-client
 %C%_boot_client_LDADD = libclient/libtempfile-core.la libclient/libground.la $(SYSTEMD_LIBS)
 
 dist_check_SCRIPTS = \
+	%D%/test-bench.sh \
 	%D%/test-boot.sh \
 	%D%/test-container.sh \
 	%D%/test-ctl.sh \

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The limits: what the kernel and SQLite do at least, without any guarantee.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#include "libclient/util.h"
+#include "tests/bench/works.h"
+
+#define MESSAGE_SIZE 64U
+
+/* ---- files and directories -------------------------------------------------------------------- */
+
+static int make_file(const char *dir)
+{
+        char path[512];
+        int fd;
+
+        (void) snprintf(path, sizeof(path), "%s/tmp-XXXXXX", dir);
+        fd = mkostemp(path, O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        (void) close(fd);
+        return unlink(path) < 0 ? -errno : 0;
+}
+
+static int make_files(struct contestant *c, unsigned int n, uint64_t *ret_nsec)
+{
+        const uint64_t start = clock_nsec();
+        int r = 0;
+
+        for (unsigned int i = 0; i < n && r == 0; i++)
+                r = make_file(c->dir);
+        *ret_nsec = clock_nsec() - start;
+        return r;
+}
+
+const struct work bare_file = { .run = make_files };
+
+static int make_directories(struct contestant *c, unsigned int n, uint64_t *ret_nsec)
+{
+        const uint64_t start = clock_nsec();
+        char path[512];
+
+        for (unsigned int i = 0; i < n; i++) {
+                (void) snprintf(path, sizeof(path), "%s/tmp-XXXXXX", c->dir);
+                if (!mkdtemp(path) || rmdir(path) < 0)
+                        return -errno;
+        }
+        *ret_nsec = clock_nsec() - start;
+        return 0;
+}
+
+const struct work bare_directory = { .run = make_directories };
+
+/* ---- a socket --------------------------------------------------------------------------------- */
+
+struct echo {
+        int fd;
+};
+
+static void echo_forever(int fd)
+{
+        char buf[MESSAGE_SIZE];
+        ssize_t n;
+
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        while ((n = recv(fd, buf, sizeof(buf), 0)) > 0)
+                if (send(fd, buf, (size_t) n, MSG_NOSIGNAL) != n)
+                        break;
+        _exit(0);
+}
+
+static int open_echo(struct echo *e)
+{
+        int ends[2];
+        pid_t pid;
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+                return -errno;
+        pid = fork();
+        if (pid == 0) {
+                (void) close(ends[0]);
+                echo_forever(ends[1]);
+        }
+        (void) close(ends[1]);
+        e->fd = ends[0];
+        return pid < 0 ? -errno : 0;
+}
+
+static int round_trip(const struct echo *e)
+{
+        char buf[MESSAGE_SIZE] = { 0 };
+
+        if (send(e->fd, buf, sizeof(buf), MSG_NOSIGNAL) != (ssize_t) sizeof(buf) ||
+            recv(e->fd, buf, sizeof(buf), 0) != (ssize_t) sizeof(buf))
+                return -EIO;
+        return 0;
+}
+
+static int open_round_trip(struct contestant *c)
+{
+        c->state = calloc(1, sizeof(struct echo));
+        return c->state ? open_echo(c->state) : -ENOMEM;
+}
+
+static int run_round_trip(struct contestant *c, unsigned int n, uint64_t *ret_nsec)
+{
+        const uint64_t start = clock_nsec();
+        int r = 0;
+
+        for (unsigned int i = 0; i < n && r == 0; i++)
+                r = round_trip(c->state);
+        *ret_nsec = clock_nsec() - start;
+        return r;
+}
+
+const struct work bare_round_trip = { .open = open_round_trip, .run = run_round_trip };
+
+/* ---- SQLite ----------------------------------------------------------------------------------- */
+
+struct table {
+        sqlite3 *db;
+        sqlite3_stmt *begin, *insert, *commit;
+        int64_t id;
+};
+
+static int prepare(struct table *t, const char *sql, sqlite3_stmt **ret)
+{
+        return sqlite3_prepare_v2(t->db, sql, -1, ret, NULL) == SQLITE_OK ? 0 : -EIO;
+}
+
+/* As wide as a row of the daemon's. */
+static int open_table(struct table *t, const char *dir, const char *synchronous)
+{
+        char path[512], sql[512];
+        int r;
+
+        (void) snprintf(path, sizeof(path), "%s/rows-%d.db", dir, (int) getpid());
+        (void) snprintf(sql, sizeof(sql),
+                        "PRAGMA journal_mode=WAL; PRAGMA synchronous=%s;"
+                        "CREATE TABLE rows (id INTEGER PRIMARY KEY, name TEXT, kind INTEGER,"
+                        " state INTEGER, created INTEGER, owner INTEGER)",
+                        synchronous);
+        if (sqlite3_open(path, &t->db) != SQLITE_OK ||
+            sqlite3_exec(t->db, sql, NULL, NULL, NULL) != SQLITE_OK)
+                return -EIO;
+        r = prepare(t, "BEGIN", &t->begin);
+        if (r == 0)
+                r = prepare(t, "INSERT INTO rows VALUES (?, ?, 1, 1, 1700000000000000, 4711)",
+                            &t->insert);
+        return r == 0 ? prepare(t, "COMMIT", &t->commit) : r;
+}
+
+static int step(sqlite3_stmt *s)
+{
+        int r = sqlite3_step(s);
+
+        (void) sqlite3_reset(s);
+        return r == SQLITE_DONE ? 0 : -EIO;
+}
+
+static int insert_rows(struct table *t, unsigned int n)
+{
+        static const char name[] = "tmp-0123456789abcdef0123456789";
+        int r;
+
+        r = step(t->begin);
+        for (unsigned int i = 0; i < n && r == 0; i++) {
+                (void) sqlite3_bind_int64(t->insert, 1, ++t->id);
+                (void) sqlite3_bind_text(t->insert, 2, name, sizeof(name) - 1, SQLITE_STATIC);
+                r = step(t->insert);
+        }
+        return r == 0 ? step(t->commit) : r;
+}
+
+static int open_rows(struct contestant *c, const char *synchronous)
+{
+        c->state = calloc(1, sizeof(struct table));
+        return c->state ? open_table(c->state, c->dir, synchronous) : -ENOMEM;
+}
+
+static int open_rows_normal(struct contestant *c)
+{
+        return open_rows(c, "NORMAL");
+}
+
+static int open_rows_full(struct contestant *c)
+{
+        return open_rows(c, "FULL");
+}
+
+static int run_rows(struct contestant *c, unsigned int n, uint64_t *ret_nsec)
+{
+        const uint64_t start = clock_nsec();
+        int r = 0;
+
+        for (unsigned int i = 0; i < n && r == 0; i += c->count)
+                r = insert_rows(c->state, MIN(c->count, n - i));
+        *ret_nsec = clock_nsec() - start;
+        return r;
+}
+
+const struct work bare_row_normal = { .open = open_rows_normal, .run = run_rows };
+const struct work bare_row_full = { .open = open_rows_full, .run = run_rows };
+
+/* ---- what a first file can't do without ------------------------------------------------------- */
+
+struct first {
+        struct echo echo;
+        struct table table;
+};
+
+static int open_first(struct contestant *c)
+{
+        struct first *f = calloc(1, sizeof(*f));
+        int r;
+
+        if (!f)
+                return -ENOMEM;
+        c->state = f;
+        r = open_echo(&f->echo);
+        return r == 0 ? open_table(&f->table, c->dir, "FULL") : r;
+}
+
+static int run_first(struct contestant *c, unsigned int n, uint64_t *ret_nsec)
+{
+        const uint64_t start = clock_nsec();
+        struct first *f = c->state;
+        int r = 0;
+
+        for (unsigned int i = 0; i < n && r == 0; i++) {
+                r = round_trip(&f->echo);
+                if (r == 0)
+                        r = insert_rows(&f->table, 1);
+                if (r == 0)
+                        r = make_file(c->dir);
+        }
+        *ret_nsec = clock_nsec() - start;
+        return r;
+}
+
+const struct work bare_first = { .open = open_first, .run = run_first };

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TEMPFILED_BENCH_WORKS_H
+#define TEMPFILED_BENCH_WORKS_H
+
+/*
+ * What contestants do. A work's name says what one unit of it is; c->dir is where, c->count what it
+ * says beside the name.
+ */
+
+#include <stdbool.h>
+
+#include "tests/bench/measure.h"
+
+/* ---- bare.c: what can't be beaten ---- */
+
+extern const struct work bare_file;       /* mkostemp, close, unlink */
+extern const struct work bare_directory;  /* mkdtemp, rmdir */
+extern const struct work bare_round_trip; /* 64 bytes to another process and back */
+extern const struct work bare_row_normal; /* an SQLite row, count in a commit; synchronous=NORMAL */
+extern const struct work bare_row_full;   /* the same with synchronous=FULL: on the disk */
+extern const struct work bare_first;      /* a round trip, a commit with FULL, and bare_file */
+
+/* ---- ours.c ---- */
+
+extern const struct work our_file;         /* under a tag, and closed */
+extern const struct work our_directory;    /* the same for a directory */
+extern const struct work our_acknowledged; /* a file with a name that has to be reserved */
+extern const struct work our_arena_file;   /* in an arena, closed, unlinked */
+extern const struct work our_first;        /* the first file of a process, in that process's time */
+extern const struct work our_reservation;  /* a name is reserved, and let go of: no file is made */
+
+/* ---- peers.c ---- */
+
+extern const struct work python_file;    /* CPython's NamedTemporaryFile, and closed */
+extern const struct work python_tracker; /* an end, of one with count shared memory objects */
+bool peers_have_python(void);
+
+/* ---- together.c: the same by many at once; count is how many ---- */
+
+extern const struct work processes_bare_file, processes_our_file, processes_our_reservation;
+extern const struct work threads_bare_file, threads_our_file, threads_our_reservation;
+
+/* ---- ends.c: from an end to its being gone; one unit is one end ---- */
+
+extern const struct work end_of_owner;      /* of one that has made count files */
+extern const struct work end_of_owners;     /* of count, with a file each */
+extern const struct work end_of_tree_owner; /* of one with a directory of count files */
+extern const struct work watcher_of_owner;  /* a process that waits for a pidfd, and unlinks */
+extern const struct work watcher_of_owners; /* for count of them */
+extern const struct work rm_of_files, rm_of_tree, find_of_tree;
+
+#endif
