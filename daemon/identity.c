@@ -6,6 +6,11 @@
  * which for XFS is the device number again, so there its UUID is asked for. Whether a missing
  * handle is good enough is decided here and nowhere else: for a directory inode and birth time
  * do, for an object they do not.
+ *
+ * On FUSE the server numbers its files as it likes, mostly in the order in which they are looked
+ * up: the same file gets another handle when it was forgotten meanwhile, and after a remount
+ * another file the same one. So a handle says nothing of a directory there, and of an object only
+ * while the same daemon runs; then nothing at all but the type tells it from another for sure.
  */
 
 #include "daemon/identity.h"
@@ -15,8 +20,10 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -25,6 +32,9 @@
 
 #ifndef AT_HANDLE_FID
 #define AT_HANDLE_FID 0x200 /* 6.5: a handle to compare, not to open; overlayfs has only those */
+#endif
+#ifndef FUSE_SUPER_MAGIC
+#define FUSE_SUPER_MAGIC 0x65735546
 #endif
 #ifndef XFS_SUPER_MAGIC
 #define XFS_SUPER_MAGIC 0x58465342
@@ -71,6 +81,23 @@ static uint64_t read_xfs_id(int fd)
         return fold(g.uuid);
 }
 
+static bool is_numbered_by_a_server(const struct identity *i)
+{
+        return i->fs_type == FUSE_SUPER_MAGIC;
+}
+
+/* Of this run of the daemon. */
+static uint64_t read_run_id(void)
+{
+        static _Atomic uint64_t run_id;
+        uint64_t id = run_id, none = 0;
+
+        if (id == 0 && getrandom(&id, sizeof(id), 0) == sizeof(id) &&
+            !atomic_compare_exchange_strong(&run_id, &none, id))
+                id = none;
+        return id;
+}
+
 static int read_file_system(int fd, struct identity *i)
 {
         struct statfs s;
@@ -80,6 +107,8 @@ static int read_file_system(int fd, struct identity *i)
         i->fs_type = (uint32_t) s.f_type;
         if (i->fs_type == XFS_SUPER_MAGIC)
                 i->fs_id = read_xfs_id(fd);
+        else if (is_numbered_by_a_server(i))
+                i->fs_id = read_run_id(); /* f_fsid is 0 */
         else
                 memcpy(&i->fs_id, &s.f_fsid, sizeof(i->fs_id));
         return 0;
@@ -174,6 +203,8 @@ static bool is_same_inode(const struct identity *a, const struct identity *b)
 
 enum identity_match identity_compare_directory(const struct identity *a, const struct identity *b)
 {
+        if (is_numbered_by_a_server(a) && is_numbered_by_a_server(b))
+                return is_same_inode(a, b) && a->mode == b->mode ? IDENTITY_SAME : IDENTITY_OTHER;
         if (!same_file_system(a, b) || a->mode != b->mode)
                 return IDENTITY_OTHER;
         if (a->handle_len > 0 && b->handle_len > 0)
@@ -181,8 +212,21 @@ enum identity_match identity_compare_directory(const struct identity *a, const s
         return is_same_inode(a, b) ? IDENTITY_SAME : IDENTITY_OTHER;
 }
 
+/* There, nothing is another for sure: but for the type. */
+static enum identity_match compare_numbered(const struct identity *a, const struct identity *b)
+{
+        if (a->mode != b->mode)
+                return IDENTITY_OTHER;
+        if (same_file_system(a, b) && a->dev == b->dev && is_same_inode(a, b) &&
+            a->handle_len > 0 && handles_equal(a, b))
+                return IDENTITY_SAME;
+        return IDENTITY_UNKNOWN;
+}
+
 enum identity_match identity_compare_object(const struct identity *a, const struct identity *b)
 {
+        if (is_numbered_by_a_server(a) && is_numbered_by_a_server(b))
+                return compare_numbered(a, b);
         if (!same_file_system(a, b) || a->mode != b->mode)
                 return IDENTITY_OTHER;
         if (a->handle_len > 0 && b->handle_len > 0)
@@ -291,6 +335,23 @@ static int open_above(const char *path, const struct identity *i)
         return -1;
 }
 
+/* Some give handles that can only be compared (overlayfs), and call each of them stale. */
+static bool opens_handles(int fd)
+{
+        union {
+                struct file_handle h;
+                char space[sizeof(struct file_handle) + IDENTITY_HANDLE_MAX];
+        } u;
+        _cleanup_(closep) int again = -1;
+        int mount_id;
+
+        u.h.handle_bytes = IDENTITY_HANDLE_MAX;
+        if (name_to_handle_at(fd, "", &u.h, &mount_id, AT_EMPTY_PATH) < 0)
+                return false;
+        again = open_by_handle_at(fd, &u.h, O_PATH | O_CLOEXEC);
+        return again >= 0;
+}
+
 bool identity_is_deleted(const char *path, const struct identity *i)
 {
         _cleanup_(closep) int above = -1, found = -1;
@@ -299,10 +360,10 @@ bool identity_is_deleted(const char *path, const struct identity *i)
                 char space[sizeof(struct file_handle) + IDENTITY_HANDLE_MAX];
         } u;
 
-        if (i->handle_len == 0)
+        if (i->handle_len == 0 || is_numbered_by_a_server(i))
                 return false;
         above = open_above(path, i);
-        if (above < 0)
+        if (above < 0 || !opens_handles(above))
                 return false;
         u.h.handle_type = i->handle_type;
         u.h.handle_bytes = i->handle_len;

@@ -29,6 +29,8 @@ check_LTLIBRARIES = %D%/libtestutil.la
 %C%_libtestutil_la_SOURCES = \
 	%D%/daemon-fixture.c \
 	%D%/daemon-fixture.h \
+	%D%/disk-fixture.c \
+	%D%/disk-fixture.h \
 	%D%/fake-daemon.c \
 	%D%/fake-daemon.h \
 	%D%/fuse-server.c \

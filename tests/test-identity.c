@@ -13,6 +13,10 @@
 #include "libclient/util.h"
 #include "tests/unit.h"
 
+#ifndef FUSE_SUPER_MAGIC
+#define FUSE_SUPER_MAGIC 0x65735546
+#endif
+
 #define REUSE_TRIES 2000
 
 static char dir[UNIT_PATH_SIZE];
@@ -129,6 +133,37 @@ START_TEST(without_a_handle_it_cannot_be_told)
         ck_assert_int_eq(identity_compare_object(&a, &b), IDENTITY_OTHER);
         b = a;
         b.handle_type++;
+        ck_assert_int_eq(identity_compare_object(&a, &b), IDENTITY_OTHER);
+}
+END_TEST
+
+/* A FUSE server numbers its files as it likes: handles come and go, and come again for others. */
+START_TEST(what_a_server_numbers_is_never_another_for_sure)
+{
+        struct identity a, b;
+
+        make("a");
+        a = look_at("a");
+        a.fs_type = FUSE_SUPER_MAGIC;
+        b = a;
+        ck_assert_int_eq(identity_compare_object(&a, &b), IDENTITY_SAME);
+        b.fs_id++; /* seen by a daemon that ran before */
+        ck_assert_int_eq(identity_compare_object(&a, &b), IDENTITY_UNKNOWN);
+        b = a;
+        b.dev++; /* mounted again */
+        ck_assert_int_eq(identity_compare_object(&a, &b), IDENTITY_UNKNOWN);
+        b = a;
+        b.handle[0]++; /* looked up again */
+        ck_assert_int_eq(identity_compare_object(&a, &b), IDENTITY_UNKNOWN);
+        ck_assert_int_eq(identity_compare_directory(&a, &b), IDENTITY_SAME);
+        b.fs_id++;
+        ck_assert_int_eq(identity_compare_directory(&a, &b), IDENTITY_SAME);
+        b = a;
+        b.ino++;
+        ck_assert_int_eq(identity_compare_object(&a, &b), IDENTITY_UNKNOWN);
+        ck_assert_int_eq(identity_compare_directory(&a, &b), IDENTITY_OTHER);
+        b = a;
+        b.mode = S_IFIFO;
         ck_assert_int_eq(identity_compare_object(&a, &b), IDENTITY_OTHER);
 }
 END_TEST
@@ -313,6 +348,7 @@ static Suite *identity_suite(void)
         tcase_add_test(t, what_replaced_it_is_another);
         tcase_add_test(t, reused_inode_number_is_another);
         tcase_add_test(t, without_a_handle_it_cannot_be_told);
+        tcase_add_test(t, what_a_server_numbers_is_never_another_for_sure);
         tcase_add_test(t, symbolic_link_is_not_followed);
         tcase_add_test(t, missing_name_is_told);
         tcase_add_test(t, memory_does_not_outlive_power);

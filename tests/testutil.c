@@ -234,18 +234,23 @@ static int pass_over(const struct tempfile_entry *e, void *userdata)
 }
 
 /* Each question takes its time at the daemon: this does not spin on its own. */
-bool wait_list_empty(void)
+bool wait_list_length(unsigned int length)
 {
         const int64_t end = now_msec() + WORLD_WAIT_MSEC;
         struct tempfile_admin *a;
-        int64_t n = 1;
+        int64_t n = -1;
 
         if (tempfile_admin_open(NULL, 0, &a) < 0)
                 return false;
-        while (n > 0 && now_msec() < end)
+        while (n != length && now_msec() < end)
                 n = tempfile_admin_list(a, NULL, pass_over, NULL);
         tempfile_admin_close(a);
-        return n == 0;
+        return n == length;
+}
+
+bool wait_list_empty(void)
+{
+        return wait_list_length(0);
 }
 
 /* ---- files ------------------------------------------------------------------------------------ */
@@ -284,7 +289,7 @@ void add_unless(TCase *c, const char *reason, const TTest *test)
         static struct {
                 TTest test;
                 char name[256];
-        } skipped[16];
+        } skipped[128];
         static unsigned int n;
 
         if (!reason) {

@@ -60,7 +60,8 @@ bool wait_gone(const char *path);
 /* Waits until @n names are left in @dir. */
 bool wait_left(const char *dir, unsigned int n);
 
-/* Waits until the daemon lists nothing. */
+/* Waits until the daemon lists as many entries, or none. */
+bool wait_list_length(unsigned int length);
 bool wait_list_empty(void);
 
 /* Adds a test, or, when there is a reason not to run it, a line that says so. */
