@@ -376,6 +376,7 @@ void reaping_retry(struct registry *g, struct request *r)
 {
         struct collector c = { .registry = g, .request = r, .defers = true };
 
+        g->needs_schedule = true; /* also when nothing was due yet */
         sweep_all(g);
         if (store_due(g->store, now_boottime_usec(), r ? UINT32_MAX : BATCH, batch_collect, &c) <
             0) {

@@ -23,20 +23,22 @@
 #define AGAIN_USEC USEC_PER_SEC
 #define LOOK_MAX_USEC (60 * USEC_PER_SEC)
 
-uint64_t now_realtime_usec(void)
+static uint64_t now_usec(clockid_t clock)
 {
         struct timespec t;
 
-        (void) clock_gettime(CLOCK_REALTIME, &t);
+        (void) clock_gettime(clock, &t);
         return (uint64_t) t.tv_sec * USEC_PER_SEC + (uint64_t) t.tv_nsec / NSEC_PER_USEC;
+}
+
+uint64_t now_realtime_usec(void)
+{
+        return now_usec(CLOCK_REALTIME);
 }
 
 uint64_t now_boottime_usec(void)
 {
-        struct timespec t;
-
-        (void) clock_gettime(CLOCK_BOOTTIME, &t);
-        return (uint64_t) t.tv_sec * USEC_PER_SEC + (uint64_t) t.tv_nsec / NSEC_PER_USEC;
+        return now_usec(CLOCK_BOOTTIME);
 }
 
 /* ---- peers ---- */
@@ -129,15 +131,20 @@ static int on_again(sd_event_source *s, uint64_t usec, void *userdata)
         return 0;
 }
 
+/* Counted from now: what sd-event calls relative counts from when the loop has last woken up, which
+ * would be too early by as long as this turn has taken. */
 void registry_arm(struct registry *g, sd_event_source **timer, clockid_t clock, uint64_t usec,
                   sd_event_time_handler_t handler)
 {
+        uint64_t at = now_usec(clock);
+
+        at = usec < UINT64_MAX - at ? at + usec : UINT64_MAX;
         if (*timer) {
-                (void) sd_event_source_set_time_relative(*timer, usec);
+                (void) sd_event_source_set_time(*timer, at);
                 (void) sd_event_source_set_enabled(*timer, SD_EVENT_ONESHOT);
                 return;
         }
-        (void) sd_event_add_time_relative(g->event, timer, clock, usec, 0, handler, g);
+        (void) sd_event_add_time(g->event, timer, clock, at, 0, handler, g);
 }
 
 void registry_arm_again(struct registry *g)
