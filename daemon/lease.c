@@ -53,7 +53,8 @@ int lease_new(struct registry *g, const struct peer *p, uint64_t sec, struct own
 int lease_for_retained(struct registry *g, const struct store_entry *e, struct owner **ret)
 {
         struct owner *dead = registry_owner(g, e->owner);
-        struct owner *o = new_lease(g, e->retain_sec);
+        struct owner *o =
+                new_lease(g, MIN(e->retain_sec, g->config.retain_max_usec / USEC_PER_SEC));
 
         if (!o)
                 return -ENOMEM;

@@ -5,6 +5,8 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 %C%_libtempfiled_la_SOURCES = \
 	%D%/batch.c \
 	%D%/claim.c \
+	%D%/config.c \
+	%D%/config.h \
 	%D%/conn.c \
 	%D%/conn.h \
 	%D%/cred.c \
@@ -58,7 +60,8 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/token.c \
 	%D%/tombstone.c \
 	%D%/unit.c
-%C%_libtempfiled_la_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS) $(SQLITE_CFLAGS)
+%C%_libtempfiled_la_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS) $(SQLITE_CFLAGS) \
+	-DSYSCONFDIR='"$(sysconfdir)"' -DPREFIX='"$(prefix)"'
 %C%_libtempfiled_la_LIBADD = $(SYSTEMD_LIBS) $(SQLITE_LIBS)
 
 sbin_PROGRAMS += %D%/tempfiled
@@ -66,4 +69,7 @@ sbin_PROGRAMS += %D%/tempfiled
 %C%_tempfiled_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS)
 %C%_tempfiled_LDADD = %D%/libtempfiled.la libclient/libground.la
 
-dist_man_MANS += %D%/tempfiled.8
+dist_man_MANS += %D%/tempfiled.8 %D%/tempfiled.conf.5
+
+# An example with every key: what holds without it is the same.
+dist_doc_DATA += %D%/tempfiled.conf

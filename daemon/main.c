@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Arguments, sockets, run. Where nothing is said: the system instance as root, with
+ * Arguments, configuration, sockets, run. What the arguments say counts more than what a file
+ * says. Where nothing is said: the system instance as root, with
  * /run/tempfiled/socket and /var/lib/tempfiled; --user: below $XDG_RUNTIME_DIR and
  * $XDG_STATE_HOME. A socket handed over by the service manager comes before a path.
  */
@@ -18,6 +19,7 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
+#include "daemon/config.h"
 #include "daemon/delegate.h"
 #include "daemon/fdstore.h"
 #include "daemon/log.h"
@@ -27,9 +29,11 @@
 struct arguments {
         const char *socket;
         const char *state_dir;
+        const char *config;     /* NULL: where it is looked for */
+        const char *durability; /* NULL: as configured */
         bool is_user;
-        bool is_power;
         bool is_container;
+        bool only_checks;
         char *made_socket, *made_state_dir; /* what the defaults come to */
 };
 
@@ -41,6 +45,9 @@ static const char help[] =
         "     --user             the calling user's instance instead of the system's\n"
         "     --socket=PATH      listen here\n"
         "     --state-dir=DIR    keep the database here\n"
+        "     --config=FILE      read this file instead of those in tempfiled.conf(5)\n"
+        "     --check-config     say what is wrong with the configuration, show what holds,\n"
+        "                        and end\n"
         "     --durability=HOW   power: promises outlive a power cut (default);\n"
         "                        crash: they outlive a crash of the daemon\n"
         "     --container        processes of an earlier pid namespace have ended: for one that\n"
@@ -53,6 +60,8 @@ enum {
         OPT_USER,
         OPT_SOCKET,
         OPT_STATE_DIR,
+        OPT_CONFIG,
+        OPT_CHECK_CONFIG,
         OPT_DURABILITY,
         OPT_CONTAINER,
         OPT_DEBUG
@@ -64,6 +73,8 @@ static const struct option options[] = {
         { "user", no_argument, NULL, OPT_USER },
         { "socket", required_argument, NULL, OPT_SOCKET },
         { "state-dir", required_argument, NULL, OPT_STATE_DIR },
+        { "config", required_argument, NULL, OPT_CONFIG },
+        { "check-config", no_argument, NULL, OPT_CHECK_CONFIG },
         { "durability", required_argument, NULL, OPT_DURABILITY },
         { "container", no_argument, NULL, OPT_CONTAINER },
         { "debug", no_argument, NULL, OPT_DEBUG },
@@ -98,10 +109,16 @@ static int parse_arguments(int argc, char *argv[], struct arguments *a)
                 case OPT_STATE_DIR:
                         a->state_dir = optarg;
                         break;
+                case OPT_CONFIG:
+                        a->config = optarg;
+                        break;
+                case OPT_CHECK_CONFIG:
+                        a->only_checks = true;
+                        break;
                 case OPT_DURABILITY:
                         if (!streq(optarg, "power") && !streq(optarg, "crash"))
                                 return usage_error("--durability is power or crash, not", optarg);
-                        a->is_power = streq(optarg, "power");
+                        a->durability = optarg;
                         break;
                 case OPT_CONTAINER:
                         a->is_container = true;
@@ -147,6 +164,41 @@ static int default_paths(struct arguments *a)
                 a->state_dir = a->made_state_dir;
         }
         return r < 0 ? -ENOMEM : 0;
+}
+
+/* The number of complaints, or a negative errno. */
+static int read_config(const struct arguments *a, struct config *c)
+{
+        char *directories[CONFIG_DIRECTORIES_MAX + 1];
+        unsigned int n;
+        int r;
+
+        config_init(c);
+        if (a->config)
+                n = config_read_path(c, a->config);
+        else {
+                r = config_directories(a->is_user, directories);
+                if (r < 0)
+                        return r;
+                n = config_load(c, directories);
+                config_directories_done(directories);
+        }
+        if (a->durability)
+                c->is_power = streq(a->durability, "power");
+        return (int) n;
+}
+
+static int check_config(const struct arguments *a)
+{
+        struct config c;
+        int r;
+
+        r = read_config(a, &c);
+        if (r < 0)
+                log_error("Cannot read the configuration: %s", strerror(-r));
+        else
+                config_print(&c, stdout);
+        return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 /* One that is made gets just that mode, whatever the umask. */
@@ -301,20 +353,29 @@ static void raise_limits(void)
         }
 }
 
-/* What a service manager asks for as a reload. There is no configuration to read again. */
+struct running {
+        const struct arguments *arguments;
+        struct server *server; /* NULL: not yet */
+};
+
+/* What a service manager asks for as a reload: the configuration is read again. */
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
 {
+        struct running *running = userdata;
         struct timespec t;
+        struct config c;
 
         (void) clock_gettime(CLOCK_MONOTONIC, &t);
         (void) sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
                           (uint64_t) t.tv_sec * USEC_PER_SEC +
                                   (uint64_t) t.tv_nsec / NSEC_PER_USEC);
+        if (running->server && read_config(running->arguments, &c) >= 0)
+                server_configure(running->server, &c);
         (void) sd_notify(0, "READY=1");
         return 0;
 }
 
-static int add_signals(sd_event *event)
+static int add_signals(sd_event *event, struct running *running)
 {
         sigset_t set;
         int r;
@@ -325,7 +386,7 @@ static int add_signals(sd_event *event)
         sigaddset(&set, SIGHUP);
         if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
                 return -errno;
-        r = sd_event_add_signal(event, NULL, SIGHUP, on_hangup, NULL);
+        r = sd_event_add_signal(event, NULL, SIGHUP, on_hangup, running);
         if (r < 0)
                 return r;
         r = sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL);
@@ -342,11 +403,23 @@ static void say_cannot_listen(const char *socket, int error)
                 log_error("Cannot listen on '%s': %s", socket, strerror(-error));
 }
 
-static int serve(const struct arguments *a, sd_event *event, struct store *store,
+static int start_server(const struct arguments *a, struct server *s)
+{
+        struct config c;
+        int r;
+
+        r = read_config(a, &c);
+        if (r < 0)
+                return r;
+        server_configure(s, &c);
+        return server_start(s);
+}
+
+static int serve(struct running *running, sd_event *event, struct store *store,
                  struct fdstore *fdstore)
 {
+        const struct arguments *a = running->arguments;
         struct server_options o = {
-                .is_power = a->is_power,
                 .is_system = !a->is_user,
                 .is_container = a->is_container,
                 .is_notifying = getenv("NOTIFY_SOCKET"),
@@ -358,7 +431,7 @@ static int serve(const struct arguments *a, sd_event *event, struct store *store
 
         r = server_new(event, store, &o, &s);
         if (r >= 0)
-                r = server_start(s);
+                r = start_server(a, s);
         if (r < 0) {
                 log_error("Cannot start: %s", strerror(-r));
                 server_free(s);
@@ -368,6 +441,7 @@ static int serve(const struct arguments *a, sd_event *event, struct store *store
         if (r < 0)
                 say_cannot_listen(a->socket, r);
         else {
+                running->server = s;
                 (void) sd_notify(0, "READY=1");
                 r = sd_event_loop(event);
                 (void) sd_notify(0, "STOPPING=1");
@@ -380,6 +454,7 @@ static int serve(const struct arguments *a, sd_event *event, struct store *store
 
 static int run(const struct arguments *a)
 {
+        struct running running = { .arguments = a };
         struct fdstore *fdstore = NULL;
         struct store *store = NULL;
         sd_event *event = NULL;
@@ -391,7 +466,7 @@ static int run(const struct arguments *a)
         if (r >= 0)
                 r = sd_event_new(&event);
         if (r >= 0)
-                r = add_signals(event);
+                r = add_signals(event, &running);
         if (r >= 0)
                 (void) sd_event_set_watchdog(event, true); /* where the service manager asks */
         if (r < 0)
@@ -399,7 +474,7 @@ static int run(const struct arguments *a)
         else
                 r = open_store(a, &store);
         if (r >= 0)
-                r = serve(a, event, store, fdstore);
+                r = serve(&running, event, store, fdstore);
         store_close(store);
         sd_event_unref(event);
         fdstore_free(fdstore);
@@ -408,7 +483,7 @@ static int run(const struct arguments *a)
 
 int main(int argc, char *argv[])
 {
-        struct arguments a = { .is_power = true };
+        struct arguments a = { 0 };
         int r;
 
         if (argc > 0 && streq(argv[0], DELEGATE_NAME))
@@ -419,6 +494,8 @@ int main(int argc, char *argv[])
         r = parse_arguments(argc, argv, &a);
         if (r == 0)
                 return EXIT_SUCCESS;
+        if (r > 0 && a.only_checks)
+                return check_config(&a);
         if (r < 0 || default_paths(&a) < 0)
                 return 2;
         r = run(&a);

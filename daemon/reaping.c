@@ -18,10 +18,10 @@
 #include "libclient/util.h"
 
 #define JOBS_PER_OWNER 2U
-#define PAUSE_MAX_USEC (3600 * USEC_PER_SEC)
+#define DOUBLINGS_MAX 30U /* of a second: 34 years */
 #define FLUSH_USEC (60 * USEC_PER_SEC)
 #define SWEEP_AGAIN_USEC (60 * USEC_PER_SEC)
-#define LOG_EVERY 24U /* attempts an hour apart */
+#define ATTEMPTS_MIN 24U /* from one message about an entry to the next */
 
 /* ---- one owner ---- */
 
@@ -219,9 +219,10 @@ void reaping_begin(struct registry *g, struct owner *o)
 
 /* ---- results ---- */
 
-static uint64_t pause_usec(unsigned int attempts)
+/* Two seconds, then twice as long each time. */
+static uint64_t pause_usec(const struct registry *g, unsigned int attempts)
 {
-        return attempts > 12 ? PAUSE_MAX_USEC : MIN(USEC_PER_SEC << attempts, PAUSE_MAX_USEC);
+        return MIN(USEC_PER_SEC << MIN(attempts, DOUBLINGS_MAX), g->config.retry_max_usec);
 }
 
 static int record_item(struct registry *g, const struct reap_item *i)
@@ -234,10 +235,11 @@ static int record_item(struct registry *g, const struct reap_item *i)
                 registry_forget_pending(g, i->id);
                 return store_remove_entry(g->store, i->id);
         default:
-                return store_change_entry(
-                        g->store, i->id,
-                        i->outcome == REAP_WAITING ? WIRE_STATE_WAITING : WIRE_STATE_STUCK,
-                        i->error, attempts, now_boottime_usec() + pause_usec(attempts), i->failed);
+                return store_change_entry(g->store, i->id,
+                                          i->outcome == REAP_WAITING ? WIRE_STATE_WAITING
+                                                                     : WIRE_STATE_STUCK,
+                                          i->error, attempts,
+                                          now_boottime_usec() + pause_usec(g, attempts), i->failed);
         }
 }
 
@@ -250,6 +252,12 @@ static void add_owner(const struct batch *b, struct log_fields *f)
                 return;
         f->owner_pid = o->pid;
         f->unit = o->unit ? o->unit : o->process ? o->process->unit : NULL;
+}
+
+static uint64_t attempts_a_day(const struct registry *g)
+{
+        return MAX(86400 * USEC_PER_SEC / MAX(g->config.retry_max_usec, USEC_PER_SEC),
+                   ATTEMPTS_MIN);
 }
 
 static void log_item(const struct batch *b, const struct reap_item *i)
@@ -272,7 +280,7 @@ static void log_item(const struct batch *b, const struct reap_item *i)
                           path);
                 return;
         }
-        if (i->attempts > 0 && i->attempts % LOG_EVERY != 0)
+        if (i->attempts > 0 && i->attempts % attempts_a_day(b->registry) != 0)
                 return; /* said before, not longer ago than a day */
         f.message_id = LOG_ID_STUCK;
         log_write(LOG_WARNING, &f, "Cannot delete '%s', will try again: %s", path,
@@ -464,7 +472,7 @@ void reaping_schedule(struct registry *g)
                 return;
         if (store_next_due(g->store, &due) < 0)
                 return; /* keeps needs_schedule: the next turn asks again */
-        pause = due > now ? MIN(due - now, PAUSE_MAX_USEC) : 0;
+        pause = due > now ? due - now : 0;
         if (g->sweep_again)
                 pause = due > 0 ? MIN(pause, SWEEP_AGAIN_USEC) : SWEEP_AGAIN_USEC;
         if (due > 0 || g->sweep_again)

@@ -181,7 +181,7 @@ static int take_tag(struct registry *g, struct inspect_job *i, struct registerin
                 return error;
         r->id = t->id;
         r->fresh_tag = t;
-        r->is_durable = g->is_power && identity_outlives_power(&t->directory->identity);
+        r->is_durable = g->config.is_power && identity_outlives_power(&t->directory->identity);
         registry_record(g, r);
         return 0;
 }
@@ -307,7 +307,7 @@ static int put_registered(struct registry *g, struct tag *t, struct owner *o, st
         if (is_plain)
                 registry_directory_changes(g, t->directory, 1);
         r->id = e->id;
-        r->is_durable = g->is_power && identity_outlives_power(&t->directory->identity);
+        r->is_durable = g->config.is_power && identity_outlives_power(&t->directory->identity);
         registry_record(g, r);
         return 0;
 }

@@ -6,6 +6,7 @@
  * to the store), load.c (the start), register.c (requests), batch.c, reaping.c, sweep.c and
  * tombstone.c (what an owner's end causes). */
 
+#include "daemon/config.h"
 #include "daemon/delegate.h"
 #include "daemon/identity.h"
 #include "daemon/inspect.h"
@@ -126,7 +127,7 @@ struct registry {
         struct fdstore *fdstore; /* borrowed; NULL: none */
         struct registry_callbacks callbacks;
         struct epoch epoch;
-        bool is_power;
+        struct config config;
         bool is_container; /* owners of another pid namespace have ended */
         bool is_new_boot;  /* the database is of an earlier one */
         bool mounts_changed;

@@ -357,11 +357,12 @@ int registry_new(sd_event *event, struct store *store, int state_dirfd, bool is_
                 .store = store,
                 .callbacks = *callbacks,
                 .state_dirfd = state_dirfd,
-                .is_power = is_power,
                 .attempt = 1,
                 .mounts_fd = -1,
                 .inotify_fd = -1,
         };
+        config_init(&g->config);
+        g->config.is_power = is_power;
         TAILQ_INIT(&g->dying);
         TAILQ_INIT(&g->ending);
         TAILQ_INIT(&g->fresh);
@@ -406,6 +407,11 @@ void registry_free(struct registry *g)
         free(g);
 }
 
+void registry_configure(struct registry *g, const struct config *c)
+{
+        g->config = *c;
+}
+
 void registry_be_container(struct registry *g)
 {
         g->is_container = true;
@@ -438,7 +444,7 @@ int registry_get_status(struct registry *g, struct registry_status *ret)
                 .reaping = g->n_reaping,
                 .reaped = g->n_reaped,
                 .failed = g->n_failed,
-                .is_power = g->is_power,
+                .is_power = g->config.is_power,
         };
         return store_get_counts(g->store, &ret->counts);
 }

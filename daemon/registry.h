@@ -22,6 +22,7 @@
 #include "daemon/store.h"
 #include "libclient/wire.h"
 
+struct config;
 struct fdstore;
 struct owner;
 struct registry;
@@ -71,6 +72,9 @@ struct registry_status {
 int registry_new(sd_event *event, struct store *store, int state_dirfd, bool is_power,
                  const struct registry_callbacks *callbacks, struct registry **ret);
 void registry_free(struct registry *g);
+
+/* What can be set; copied, and may be said again at any time. */
+void registry_configure(struct registry *g, const struct config *c);
 
 /* What was in another pid namespace has ended with that one. Before the start. */
 void registry_be_container(struct registry *g);

@@ -464,6 +464,11 @@ void server_free(struct server *s)
         free(s);
 }
 
+void server_configure(struct server *s, const struct config *c)
+{
+        registry_configure(s->registry, c);
+}
+
 int server_start(struct server *s)
 {
         return registry_start(s->registry);

@@ -12,6 +12,7 @@
 #include "daemon/registry.h"
 #include "daemon/store.h"
 
+struct config;
 struct conn;
 struct fdstore;
 struct server;
@@ -28,6 +29,9 @@ struct server_options {
 int server_new(sd_event *event, struct store *store, const struct server_options *options,
                struct server **ret);
 void server_free(struct server *s);
+
+/* What can be set; copied, and may be said again at any time. Else what is in the options holds. */
+void server_configure(struct server *s, const struct config *c);
 
 /* Listens on a bound SOCK_SEQPACKET socket, which is taken. */
 int server_listen(struct server *s, int fd);

@@ -3,7 +3,6 @@
 # learns where the daemon is.
 
 unit_files = \
-	%D%/example.conf \
 	%D%/tempfiled.service \
 	%D%/user/tempfiled.service
 
@@ -16,7 +15,7 @@ catalogdir = $(prefix)/lib/systemd/catalog
 dist_catalog_DATA = %D%/tempfiled.catalog
 
 # A drop-in to start from.
-nodist_doc_DATA = %D%/example.conf
+dist_doc_DATA += %D%/example.conf
 endif
 
 if INSTALL_USER_UNITS
@@ -29,7 +28,7 @@ $(unit_files): %: %.in Makefile
 
 CLEANFILES += $(unit_files)
 EXTRA_DIST += \
-	%D%/example.conf.in \
+	%D%/example.conf \
 	%D%/tempfiled.catalog \
 	%D%/tempfiled.socket \
 	%D%/tempfiled.service.in \

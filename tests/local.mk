@@ -227,6 +227,7 @@ check_LTLIBRARIES += %D%/libunit.la
 %C%_libunit_la_CPPFLAGS = $(unit_cppflags)
 
 unit_programs = \
+	%D%/test-config \
 	%D%/test-conn \
 	%D%/test-cred \
 	%D%/test-foreign \
@@ -295,6 +296,10 @@ unit_ldadd = \
 %C%_test_reaper_CPPFLAGS = $(unit_cppflags)
 %C%_test_reaper_LDADD = $(unit_ldadd)
 
+%C%_test_config_SOURCES = %D%/test-config.c
+%C%_test_config_CPPFLAGS = $(unit_cppflags)
+%C%_test_config_LDADD = $(unit_ldadd)
+
 %C%_test_conn_SOURCES = %D%/test-conn.c
 %C%_test_conn_CPPFLAGS = $(unit_cppflags)
 %C%_test_conn_LDADD = $(unit_ldadd)
@@ -349,6 +354,7 @@ dist_check_SCRIPTS = \
 	%D%/test-mktemp.sh \
 	%D%/test-programs.sh \
 	%D%/test-scan.sh \
+	%D%/test-settings.sh \
 	%D%/test-start.sh
 TESTS += $(dist_check_SCRIPTS)
 
