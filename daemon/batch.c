@@ -145,7 +145,10 @@ static int retain_entry(struct collector *c, const struct store_entry *e)
                 return r;
         retained.state = WIRE_STATE_RETAINED;
         retained.owner = lease->id;
-        return store_set_owner(c->registry->store, &retained);
+        r = store_set_owner(c->registry->store, &retained);
+        if (r >= 0 && c->registry->is_watched)
+                tell_stored(c->registry, WIRE_EVENT_RETAINED, e->id);
+        return r;
 }
 
 int batch_collect(const struct store_entry *e, void *userdata)

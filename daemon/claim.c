@@ -115,8 +115,11 @@ int claim_apply(struct registry *g, struct peer *p, const struct wire_claim *m, 
                 if (error >= 0 && !gives && e.owner != other->id)
                         error = store_add_claim(g->store, e.id, other->id);
         }
-        if (error >= 0)
-                record_durable(g, r, e.id);
+        if (error < 0)
+                return error;
+        if (g->is_watched)
+                tell_stored(g, gives ? WIRE_EVENT_GIVEN : WIRE_EVENT_SHARED, e.id);
+        record_durable(g, r, e.id);
         return error;
 }
 
@@ -245,6 +248,8 @@ void registry_renew(struct registry *g, struct peer *p, const void *packet, stru
                 error = w.result;
         if (error < 0)
                 return registry_fail(g, r, error);
+        if (g->is_watched)
+                tell_stored(g, WIRE_EVENT_RENEWED, e.id);
         record_durable(g, r, e.id);
 }
 

@@ -21,7 +21,9 @@
 #include <time.h>
 
 #include "daemon/log.h"
+#include "daemon/monitor.h"
 #include "daemon/owner.h"
+#include "daemon/row.h"
 #include "libclient/util.h"
 
 #define OUT_MAX 64U       /* answers that wait for a client that does not read */
@@ -130,6 +132,11 @@ static void send_packet_with(struct conn *c, const void *data, size_t len, int f
 static void send_packet(struct conn *c, const void *data, size_t len)
 {
         send_packet_with(c, data, len, -1);
+}
+
+void conn_send(struct conn *c, const void *data, size_t len)
+{
+        send_packet(c, data, len);
 }
 
 static void send_queued(struct conn *c)
@@ -305,19 +312,17 @@ struct listing {
         const struct cred *asker;
 };
 
-static bool is_wanted(const struct listing *l, const struct store_row *row, unsigned int state)
+static bool is_wanted(const struct listing *l, const struct wire_row *row)
 {
         uint32_t flags = l->filter.flags;
-        bool is_leaked = state == WIRE_STATE_STUCK || state == WIRE_STATE_WAITING;
-        bool is_retained = state == WIRE_STATE_RETAINED;
+        bool is_leaked = row->state == WIRE_STATE_STUCK || row->state == WIRE_STATE_WAITING;
+        bool is_retained = row->state == WIRE_STATE_RETAINED;
 
-        if (state == WIRE_STATE_KEPT)
-                return false;
-        if (l->asker->uid != 0 && !cred_is_own(l->asker->uid) && row->uid != l->asker->uid)
+        if (row->state == WIRE_STATE_KEPT || !row_is_visible(row->uid, l->asker))
                 return false;
         if ((flags & WIRE_LIST_UID) && row->uid != l->filter.uid)
                 return false;
-        if ((flags & WIRE_LIST_PID) && (uint32_t) row->pid != l->filter.pid)
+        if ((flags & WIRE_LIST_PID) && row->pid != l->filter.pid)
                 return false;
         if (!(flags & (WIRE_LIST_LEAKED | WIRE_LIST_RETAINED)))
                 return true;
@@ -325,52 +330,17 @@ static bool is_wanted(const struct listing *l, const struct store_row *row, unsi
                ((flags & WIRE_LIST_RETAINED) && is_retained);
 }
 
-/* Kept by the clock that nobody sets; shown by the one that people read. */
-static uint64_t to_realtime(uint64_t boottime_usec)
-{
-        struct timespec boot, real;
-        int64_t offset;
-
-        if (boottime_usec == 0)
-                return 0;
-        (void) clock_gettime(CLOCK_BOOTTIME, &boot);
-        (void) clock_gettime(CLOCK_REALTIME, &real);
-        offset = (real.tv_sec - boot.tv_sec) * (int64_t) USEC_PER_SEC +
-                 (real.tv_nsec - boot.tv_nsec) / (int64_t) NSEC_PER_USEC;
-        return (uint64_t) ((int64_t) boottime_usec + offset);
-}
-
 static int list_row(const struct store_row *row, void *userdata)
 {
-        const struct store_entry *e = &row->entry;
-        const char *name = e->target ? e->target : e->name;
         struct listing *l = userdata;
-        struct wire_row m = {
-                .id = e->id,
-                .created_usec = e->created_usec,
-                .next_try_usec = to_realtime(e->next_try_usec),
-                .expires_usec = to_realtime(row->deadline_usec),
-                .owner = e->owner,
-                .pid = (uint32_t) row->pid,
-                .uid = row->uid,
-                .error = e->error,
-                .attempts = e->attempts,
-                .kind = (uint8_t) e->kind,
-                .state = (uint8_t) e->state,
-                .owner_kind = row->owner_kind ? (uint8_t) row->owner_kind : WIRE_OWNER_PROCESS,
-                .flags = e->identity.len == 0 ? WIRE_ROW_MADE : 0,
-        };
-        char path[2 * WIRE_PATH_MAX];
-        const char *const strings[4] = { path, row->unit, row->command,
-                                         e->failed ? e->failed : "" };
+        const char *strings[4];
+        char path[ROW_PATH_SIZE];
+        struct wire_row m;
         int r;
 
-        if (m.state == WIRE_STATE_LIVE && row->owner_is_dead)
-                m.state = WIRE_STATE_REAPING;
-        if (!is_wanted(l, row, m.state))
+        row_to_wire(row, &m, path, strings);
+        if (!is_wanted(l, &m))
                 return 0;
-        (void) snprintf(path, sizeof(path), "%s/%s", streq(row->path, "/") ? "" : row->path,
-                        name ? name : "");
         r = wire_add_row(l->buf, sizeof(l->buf), &l->len, &m, strings);
         if (r < 0)
                 return r;
@@ -418,6 +388,11 @@ static void on_status(struct conn *c, struct incoming *in)
         send_packet(c, buf, sizeof(buf));
 }
 
+static void on_monitor(struct conn *c, struct incoming *in)
+{
+        send_result(c, in->header.serial, monitor_start(c), 0, -1);
+}
+
 static void on_unsupported(struct conn *c, struct incoming *in)
 {
         send_result(c, in->header.serial, -EOPNOTSUPP, 0, -1);
@@ -428,7 +403,7 @@ static void (*const handlers[])(struct conn *c, struct incoming *in) = {
         [WIRE_RESERVE] = on_register, [WIRE_TRACK] = on_register, [WIRE_TARGET] = on_register,
         [WIRE_KEEP] = on_keep,        [WIRE_LIST] = on_list,      [WIRE_STATUS] = on_status,
         [WIRE_REAP] = on_reap,        [WIRE_CLAIM] = on_claim,    [WIRE_RETAIN] = on_retain,
-        [WIRE_RENEW] = on_renew,      [WIRE_TOKEN] = on_token,
+        [WIRE_RENEW] = on_renew,      [WIRE_TOKEN] = on_token,    [WIRE_MONITOR] = on_monitor,
 };
 
 /* ---- in ---- */
@@ -618,6 +593,7 @@ void conn_free(struct conn *c)
 
         if (!c)
                 return;
+        monitor_stop(c);
         registry_leave(server_registry(c->server), &c->peer, c->is_fault);
         while ((r = TAILQ_FIRST(&c->requests))) { /* they go on, and are answered to nobody */
                 TAILQ_REMOVE(&c->requests, r, link);

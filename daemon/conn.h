@@ -35,6 +35,7 @@ struct conn {
         unsigned int n_requests;
         struct packet_list out; /* answers that did not fit into the socket */
         unsigned int n_out;
+        struct monitor *monitor; /* NULL: it does not want to know what happens */
 };
 
 /* @fd is taken, also on failure. Greets it. */
@@ -46,6 +47,9 @@ void conn_free(struct conn *c);
  * *ret_packets: how many; *ret_asked: whether one of them wants an answer.
  */
 int conn_receive(struct conn *c, unsigned int budget, unsigned int *ret_packets, bool *ret_asked);
+
+/* Sends a packet, or queues it while the socket is full. */
+void conn_send(struct conn *c, const void *data, size_t len);
 
 /* Of the peer: the connection it belongs to. */
 struct conn *conn_of_peer(struct peer *p);

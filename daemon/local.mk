@@ -26,6 +26,8 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/load.c \
 	%D%/log.c \
 	%D%/log.h \
+	%D%/monitor.c \
+	%D%/monitor.h \
 	%D%/objects.c \
 	%D%/owner.c \
 	%D%/owner.h \
@@ -43,6 +45,8 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/registry-internal.h \
 	%D%/registry.c \
 	%D%/registry.h \
+	%D%/row.c \
+	%D%/row.h \
 	%D%/salvage.c \
 	%D%/salvage.h \
 	%D%/server.c \
@@ -57,6 +61,7 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/sweep.c \
 	%D%/sync.c \
 	%D%/sync.h \
+	%D%/tell.c \
 	%D%/token.c \
 	%D%/tombstone.c \
 	%D%/unit.c

@@ -78,6 +78,10 @@ int registry_report_gone(struct registry *g, struct tag *t, uint32_t seq)
         int r;
 
         if (p && !p->is_written && seq > t->flushed) {
+                if (g->is_watched) {
+                        tell_pending(g, WIRE_EVENT_REGISTERED, p);
+                        tell_pending(g, WIRE_EVENT_GONE, p);
+                }
                 tdelete(p, &g->pending, by_id);
                 free_pending(p);
                 return 0;
@@ -112,6 +116,10 @@ static void write_pending(const void *node, VISIT visit, void *userdata)
 
         if ((visit != leaf && visit != postorder) || p->is_written)
                 return;
+        if (g->is_watched && p->is_gone)
+                tell_stored(g, WIRE_EVENT_GONE, p->id);
+        else if (g->is_watched)
+                tell_pending(g, WIRE_EVENT_REGISTERED, p);
         if (p->is_gone)
                 (void) store_remove_entry(g->store, p->id); /* the commit reports a failure */
         else if (p->name)

@@ -337,6 +337,8 @@ static void settle_batch(struct registry *g, struct batch *b)
                         n_left += item->id >> SEQ_BITS == 0;
                 else
                         g->n_failed++;
+                if (g->is_watched)
+                        tell_outcome(g, b, item);
                 if (item->outcome == REAP_GONE)
                         g->n_reaped++;
                 else

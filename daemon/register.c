@@ -228,6 +228,8 @@ static void report_plain(struct registry *g, struct peer *p, const struct wire_r
                 }
                 return;
         }
+        if (g->is_watched)
+                tell_stored(g, WIRE_EVENT_GONE, id);
         if (store_remove_entry(g->store, id) == 0 && id >> SEQ_BITS == 0)
                 registry_directory_changes(g, registry_directory(g, e.directory), -1);
 }
@@ -306,6 +308,8 @@ static int put_registered(struct registry *g, struct tag *t, struct owner *o, st
                 return error;
         if (is_plain)
                 registry_directory_changes(g, t->directory, 1);
+        if (g->is_watched)
+                tell_stored(g, WIRE_EVENT_REGISTERED, e->id);
         r->id = e->id;
         r->is_durable = g->config.is_power && identity_outlives_power(&t->directory->identity);
         registry_record(g, r);
@@ -610,6 +614,8 @@ void registry_keep(struct registry *g, struct peer *p, const void *packet, struc
                 return registry_fail(g, r, error);
 
         id = e.id;
+        if (g->is_watched)
+                tell_stored(g, WIRE_EVENT_KEPT, id);
         if (id >> SEQ_BITS) /* a sweep must know that this name is not meant */
                 error = store_change_entry(g->store, id, WIRE_STATE_KEPT, 0, 0, 0, NULL);
         else {

@@ -4,7 +4,7 @@
 
 /* What the registry's files share: registry.c (turns), objects.c, pending.c (reports on their way
  * to the store), load.c (the start), register.c (requests), batch.c, reaping.c, sweep.c and
- * tombstone.c (what an owner's end causes). */
+ * tombstone.c (what an owner's end causes), tell.c (for those who watch). */
 
 #include "daemon/config.h"
 #include "daemon/delegate.h"
@@ -130,6 +130,7 @@ struct registry {
         struct config config;
         bool is_container; /* owners of another pid namespace have ended */
         bool is_new_boot;  /* the database is of an earlier one */
+        bool is_watched;   /* what happens is told */
         bool mounts_changed;
         bool retry_is_due;
         bool flush_is_due;
@@ -304,6 +305,11 @@ void batch_start_submitted(struct registry *g);
 void batch_free_submitted(struct registry *g);
 void batch_drop(struct collector *c);
 void batch_free(struct batch *b);
+
+/* tell.c: to be called only when it is watched */
+void tell_pending(struct registry *g, enum wire_event event, const struct pending *p);
+void tell_outcome(struct registry *g, const struct batch *b, const struct reap_item *i);
+void tell_stored(struct registry *g, enum wire_event event, uint64_t id); /* as its row is now */
 
 /* sweep.c */
 struct tag_array {

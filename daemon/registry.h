@@ -59,6 +59,8 @@ struct registry_callbacks {
         void (*drain)(struct peer *p, void *userdata);
         /* Have a turn soon. */
         void (*wake)(void *userdata);
+        /* While it is watched: something happened, in a turn. As wire_add_row() takes it. */
+        void (*happened)(struct wire_row *row, const char *const strings[4], void *userdata);
         void *userdata;
 };
 
@@ -91,6 +93,9 @@ void registry_turn(struct registry *g);
 void registry_synced(struct registry *g, uint64_t number, int error);
 
 struct pool *registry_pool(struct registry *g);
+
+/* Does anybody want to know what happens? */
+void registry_watch(struct registry *g, bool is_watched);
 
 /* A peer comes and goes. @is_fault: the daemon ended the conversation, so reports may be lost. */
 void registry_meet(struct registry *g, struct peer *p);

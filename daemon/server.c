@@ -23,6 +23,7 @@
 
 #include "daemon/conn.h"
 #include "daemon/log.h"
+#include "daemon/monitor.h"
 #include "daemon/status.h"
 #include "libclient/util.h"
 
@@ -49,6 +50,7 @@ struct server {
         unsigned int n_listeners;
         sd_event_source *accept_again;
         struct conn_list conns, ready, quiet, closed;
+        struct monitor_list monitors;
         uint64_t n_conns;
         sd_event_source *turn;
         int doorbell_fd;
@@ -244,6 +246,7 @@ static int on_turn(sd_event_source *source, void *userdata)
         read_ready(s);
         tell_status(s);
         registry_turn(s->registry);
+        monitor_flush_all(&s->monitors);
         free_closed(s);
         time_quiet(s);
         time_status(s, STATUS_USEC);
@@ -268,6 +271,13 @@ static void drain(struct peer *p, void *userdata)
 static void wake_up(void *userdata)
 {
         wake(userdata);
+}
+
+static void happened(struct wire_row *row, const char *const strings[4], void *userdata)
+{
+        struct server *s = userdata;
+
+        monitor_tell_all(&s->monitors, row, strings);
 }
 
 static void on_synced(uint64_t number, int error, void *userdata)
@@ -401,7 +411,7 @@ static void server_freep(struct server **s)
 int server_new(sd_event *event, struct store *store, const struct server_options *options,
                struct server **ret)
 {
-        struct registry_callbacks for_registry = { answer, drain, wake_up, NULL };
+        struct registry_callbacks for_registry = { answer, drain, wake_up, happened, NULL };
         struct store_callbacks for_store = { on_synced, wake_up, NULL };
         _cleanup_(server_freep) struct server *s = NULL;
         int r;
@@ -420,6 +430,7 @@ int server_new(sd_event *event, struct store *store, const struct server_options
         TAILQ_INIT(&s->ready);
         TAILQ_INIT(&s->quiet);
         TAILQ_INIT(&s->closed);
+        TAILQ_INIT(&s->monitors);
         r = add_sources(s);
         if (r < 0)
                 return r;
@@ -477,6 +488,11 @@ int server_start(struct server *s)
 struct registry *server_registry(struct server *s)
 {
         return s->registry;
+}
+
+struct monitor_list *server_monitors(struct server *s)
+{
+        return &s->monitors;
 }
 
 int server_doorbell(const struct server *s)

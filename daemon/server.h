@@ -45,6 +45,9 @@ struct registry *server_registry(struct server *s);
 int server_doorbell(const struct server *s);
 void server_get_status(struct server *s, struct wire_status_reply *ret);
 
+/* Those who want to know what happens. */
+struct monitor_list *server_monitors(struct server *s);
+
 /* This connection has something to read: have it read in the next turn. */
 void server_ready(struct server *s, struct conn *c);
 /* It is to be freed at the end of the turn. */

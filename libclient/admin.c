@@ -25,6 +25,7 @@ static_assert(TEMPFILE_LIST_PID == WIRE_LIST_PID, "");
 static_assert((int) TEMPFILE_KIND_OTHER == (int) WIRE_KIND_OTHER, "");
 static_assert((int) TEMPFILE_STATE_WAITING == (int) WIRE_STATE_WAITING, "");
 static_assert((int) TEMPFILE_OWNER_BOOT == (int) WIRE_OWNER_BOOT, "");
+static_assert((int) TEMPFILE_EVENT_RENEWED == (int) WIRE_EVENT_RENEWED, "");
 
 struct tempfile_admin {
         pid_t pid;
@@ -349,4 +350,65 @@ _public_ int tempfile_admin_give(struct tempfile_admin *a, uint64_t id,
                 .token = owner->token,
         };
         return (int) ask_for_result(a, &packet, sizeof(packet), has_process ? owner->pidfd : -1);
+}
+
+/* ---- monitoring ------------------------------------------------------------------------------- */
+
+_public_ int tempfile_admin_monitor(struct tempfile_admin *a)
+{
+        struct wire_monitor packet = {
+                .header = { .version = WIRE_VERSION, .opcode = WIRE_MONITOR },
+        };
+
+        return a ? (int) ask_for_result(a, &packet, sizeof(packet), -1) : -EINVAL;
+}
+
+_public_ int tempfile_admin_fd(const struct tempfile_admin *a)
+{
+        return a ? a->client.socket.fd : -EINVAL;
+}
+
+static int64_t show_events(const struct page *page, tempfile_event_fn fn, void *userdata)
+{
+        const char *strings[4];
+        struct wire_events head;
+        struct tempfile_entry e;
+        struct wire_row row;
+        size_t offset = 0;
+        int64_t n = 0;
+        int r;
+
+        memcpy(&head, page->packet, sizeof(head));
+        while (wire_next_row(page->packet, page->len, &offset, &row, strings)) {
+                fill_entry(&row, strings, &e);
+                r = fn(row.event, head.time_usec, &e, userdata);
+                if (r < 0)
+                        return r;
+                n++;
+        }
+        return head.result < 0 ? head.result : n;
+}
+
+_public_ int64_t tempfile_admin_read_events(struct tempfile_admin *a, uint32_t timeout_msec,
+                                            tempfile_event_fn fn, void *userdata)
+{
+        _cleanup_(freep) struct page *page = NULL;
+        int r;
+
+        if (!a || !fn)
+                return -EINVAL;
+        if (a->pid != getpid())
+                return -EPERM;
+        r = client_hear(&a->client, timeout_msec != 0 ? deadline_in(timeout_msec * USEC_PER_MSEC)
+                                                      : DEADLINE_PAST);
+        if (r < 0)
+                return r == -ETIMEDOUT ? 0 : r;
+        if (wire_header_of(a->client.packet).opcode != WIRE_EVENTS)
+                return -EBADMSG;
+        page = malloc(sizeof(*page));
+        if (!page)
+                return -ENOMEM;
+        page->len = a->client.packet_len;
+        memcpy(page->packet, a->client.packet, page->len);
+        return show_events(page, fn, userdata);
 }

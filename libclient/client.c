@@ -190,6 +190,11 @@ static void ring(struct client *c)
                 (void) !write(c->doorbell.fd, &one, sizeof(one));
 }
 
+int client_hear(struct client *c, uint64_t deadline_usec)
+{
+        return c->phase == CLIENT_READY ? receive(c, deadline_usec, NULL) : -ECONNRESET;
+}
+
 int client_listen(struct client *c, uint64_t deadline_usec)
 {
         int r;

@@ -75,6 +75,9 @@ int client_send(struct client *c, const void *packet, size_t len, int fd, uint64
 /* Hands answers that have come and that nobody waits for to the hook. */
 void client_drain(struct client *c);
 
+/* Waits for a packet that was not asked for: it is in c->packet then. As client_listen(). */
+int client_hear(struct client *c, uint64_t deadline_usec);
+
 /* Waits for one such answer. Returns 0, -ETIMEDOUT, -ECONNRESET, -EBADMSG. */
 int client_listen(struct client *c, uint64_t deadline_usec);
 

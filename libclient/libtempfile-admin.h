@@ -173,6 +173,59 @@ int tempfile_admin_renew(struct tempfile_admin *a, uint64_t id, uint32_t sec);
  */
 int tempfile_admin_retain(struct tempfile_admin *a, uint64_t id, uint32_t sec);
 
+/** What happens to an entry. */
+enum tempfile_event {
+        TEMPFILE_EVENT_REGISTERED = 1, /* made, tracked or reserved */
+        TEMPFILE_EVENT_GONE = 2,       /* deleted by its owner, or never made */
+        TEMPFILE_EVENT_REAPED = 3, /* deleted after its owner's end, or by tempfile_admin_reap() */
+        TEMPFILE_EVENT_REPLACED = 4, /* something else was there: left alone, no entry any more */
+        TEMPFILE_EVENT_STUCK = 5,    /* its deletion has failed */
+        TEMPFILE_EVENT_WAITING = 6,  /* its directory was not there */
+        TEMPFILE_EVENT_RETRIED = 7,  /* tried again, and failed again */
+        TEMPFILE_EVENT_RETAINED = 8, /* its owner has ended; it stays for a set time */
+        TEMPFILE_EVENT_KEPT = 9,
+        TEMPFILE_EVENT_GIVEN = 10,
+        TEMPFILE_EVENT_SHARED = 11,
+        TEMPFILE_EVENT_RENEWED = 12,
+};
+
+/**
+ * Called for each event; @event may be one of a newer daemon. @time_usec: microseconds since 1970.
+ * @e: the entry as it is then, borrowed for the length of the call; of one that is reaped,
+ * .created_usec is 0. A negative result ends the call and is returned.
+ */
+typedef int (*tempfile_event_fn)(uint32_t event, uint64_t time_usec, const struct tempfile_entry *e,
+                                 void *userdata);
+
+/**
+ * tempfile_admin_monitor() - be told what happens from now on
+ *
+ * The connection is used up by that: tempfile_admin_read_events() and tempfile_admin_close() are
+ * all that may follow.
+ *
+ * Return: 0; -EUSERS this user has too many that monitor; -EOPNOTSUPP an older daemon. Since: 0.1
+ */
+int tempfile_admin_monitor(struct tempfile_admin *a);
+
+/**
+ * tempfile_admin_fd() - the connection's socket, to poll(2) for POLLIN while it monitors
+ * Borrowed, and not to be read from. Return: the descriptor; -EINVAL for NULL. Since: 0.1
+ */
+int tempfile_admin_fd(const struct tempfile_admin *a);
+
+/**
+ * tempfile_admin_read_events() - the next events, in their order
+ * @timeout_msec: how long to wait for one; 0: not at all
+ *
+ * The daemon does not wait for a reader that is too slow, but cuts it off: then something was
+ * missed, and nothing more comes.
+ *
+ * Return: how many; 0 none in that time; -EOVERFLOW cut off; what @fn returned when negative.
+ * Since: 0.1
+ */
+int64_t tempfile_admin_read_events(struct tempfile_admin *a, uint32_t timeout_msec,
+                                   tempfile_event_fn fn, void *userdata);
+
 #ifdef __cplusplus
 }
 #endif

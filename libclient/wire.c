@@ -209,7 +209,7 @@ static bool take_row(const uint8_t *packet, size_t len, size_t *at, struct wire_
 
 static bool is_row(const struct wire_row *r, const char *const strings[ROW_STRINGS])
 {
-        if (!is_kind(r->kind) || r->error > 0 || r->reserved != 0 || (r->flags & ~ROW_FLAGS) != 0)
+        if (!is_kind(r->kind) || r->error > 0 || (r->flags & ~ROW_FLAGS) != 0)
                 return false;
         if (r->state < WIRE_STATE_LIVE || r->state > WIRE_STATE_KEPT)
                 return false;
@@ -219,6 +219,7 @@ static bool is_row(const struct wire_row *r, const char *const strings[ROW_STRIN
                is_text(strings[2], r->command_len) && is_text(strings[3], r->failed_len);
 }
 
+/* EVENTS, too, which are laid out the same, and may be of kinds that only a newer daemon knows. */
 static bool check_rows(const uint8_t *packet, size_t len)
 {
         struct wire_rows m;
@@ -229,10 +230,19 @@ static bool check_rows(const uint8_t *packet, size_t len)
                 const char *strings[ROW_STRINGS];
                 struct wire_row r;
 
-                if (!take_row(packet, len, &at, &r, strings) || !is_row(&r, strings))
+                if (!take_row(packet, len, &at, &r, strings) || !is_row(&r, strings) ||
+                    (m.header.opcode == WIRE_EVENTS) != (r.event != 0))
                         return false;
         }
         return at == len;
+}
+
+static bool check_monitor(const uint8_t *packet, size_t len _unused_)
+{
+        struct wire_monitor m;
+
+        memcpy(&m, packet, sizeof(m));
+        return m.flags == 0 && m.reserved == 0;
 }
 
 static bool check_status_reply(const uint8_t *packet, size_t len)
@@ -295,6 +305,8 @@ static const struct message messages[] = {
         [WIRE_STATUS] = EXACT(CLIENT, wire_status, 0, 0, NULL),
         [WIRE_STATUS_REPLY] = OPEN(DAEMON, wire_status_reply, 0, 0, check_status_reply),
         [WIRE_REAP] = EXACT(CLIENT, wire_reap, 0, 0, check_reap),
+        [WIRE_MONITOR] = EXACT(CLIENT, wire_monitor, 0, 0, check_monitor),
+        [WIRE_EVENTS] = OPEN(DAEMON, wire_events, 0, 0, check_rows),
 };
 
 static const struct message *find_message(uint16_t opcode)

@@ -18,6 +18,7 @@
  *     client  REPORT       made and gone, one way, no answer
  *     client  RESERVE, TRACK, TARGET, CLAIM, KEEP, RETAIN, RENEW, TOKEN [+ descriptors] -> RESULT
  *     client  LIST -> ROWS;  STATUS -> STATUS_REPLY;  REAP -> RESULT
+ *     client  MONITOR -> RESULT, and from then on EVENTS, one way, until one of the two hangs up
  *
  * One-way packets may lie unread for a millisecond. Who waits for an answer, or finds the socket
  * full, rings the doorbell: writes 1 to it after sending.
@@ -53,6 +54,8 @@ enum wire_opcode {
         WIRE_STATUS = 34,
         WIRE_STATUS_REPLY = 35,
         WIRE_REAP = 36,
+        WIRE_MONITOR = 37,
+        WIRE_EVENTS = 38,
 };
 
 struct wire_header {
@@ -262,11 +265,48 @@ struct wire_row {
         uint16_t unit_len;
         uint16_t command_len;
         uint16_t failed_len;
-        uint32_t reserved;
+        uint32_t event; /* in EVENTS: enum wire_event; else 0 */
 };
 #define WIRE_ROW_MADE (1U << 0) /* else tracked */
 #define WIRE_ROW_ARENA (1U << 1)
 static_assert(sizeof(struct wire_row) == 72, "");
+
+/* MONITOR: have this connection told what happens from now on. -EUSERS: too many of one user. */
+struct wire_monitor {
+        struct wire_header header;
+        uint32_t flags; /* none defined yet */
+        uint32_t reserved;
+};
+static_assert(sizeof(struct wire_monitor) == 16, "");
+
+enum wire_event {
+        WIRE_EVENT_REGISTERED = 1,
+        WIRE_EVENT_GONE = 2,     /* its owner has deleted it, or never made it */
+        WIRE_EVENT_REAPED = 3,   /* deleted after its owner's end, or by REAP */
+        WIRE_EVENT_REPLACED = 4, /* something else was there: left alone, and the entry has ended */
+        WIRE_EVENT_STUCK = 5,
+        WIRE_EVENT_WAITING = 6,
+        WIRE_EVENT_RETRIED = 7,  /* and failed again */
+        WIRE_EVENT_RETAINED = 8, /* its owner has ended; it stays for a while */
+        WIRE_EVENT_KEPT = 9,
+        WIRE_EVENT_GIVEN = 10,
+        WIRE_EVENT_SHARED = 11,
+        WIRE_EVENT_RENEWED = 12,
+};
+
+/*
+ * One way: what happened in one turn of the daemon's loop. @count rows follow, as in ROWS: the
+ * entry as it was then. Laid out as ROWS, too. Result -EOVERFLOW: this is the last; whoever reads
+ * slower than things happen is not waited for.
+ */
+struct wire_events {
+        struct wire_header header; /* serial: 0 */
+        int32_t result;
+        uint32_t count;
+        uint64_t time_usec; /* CLOCK_REALTIME */
+};
+static_assert(sizeof(struct wire_events) == sizeof(struct wire_rows), "");
+static_assert(offsetof(struct wire_events, count) == offsetof(struct wire_rows, count), "");
 
 struct wire_status {
         struct wire_header header;
@@ -336,11 +376,11 @@ bool wire_next_record(const void *packet, size_t len, size_t *offset, struct wir
 int wire_add_record(void *buf, size_t size, size_t *len, const struct wire_record *record,
                     const char *name);
 
-/* Walks the rows of a checked ROWS. @strings: path, unit, command, failed. */
+/* Walks the rows of a checked ROWS or EVENTS. @strings: path, unit, command, failed. */
 bool wire_next_row(const void *packet, size_t len, size_t *offset, struct wire_row *ret,
                    const char *strings[4]);
 
-/* Appends a row to ROWS under construction in @buf. 0, or -ENOBUFS. */
+/* Appends a row to ROWS, or EVENTS with its header, under construction in @buf. 0, or -ENOBUFS. */
 int wire_add_row(void *buf, size_t size, size_t *len, struct wire_row *row,
                  const char *const strings[4]);
 

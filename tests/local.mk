@@ -229,6 +229,7 @@ check_LTLIBRARIES += %D%/libunit.la
 unit_programs = \
 	%D%/test-config \
 	%D%/test-conn \
+	%D%/test-events \
 	%D%/test-cred \
 	%D%/test-foreign \
 	%D%/test-identity \
@@ -304,6 +305,10 @@ unit_ldadd = \
 %C%_test_conn_CPPFLAGS = $(unit_cppflags)
 %C%_test_conn_LDADD = $(unit_ldadd)
 
+%C%_test_events_SOURCES = %D%/test-events.c
+%C%_test_events_CPPFLAGS = $(unit_cppflags)
+%C%_test_events_LDADD = $(unit_ldadd)
+
 %C%_test_registry_SOURCES = %D%/test-registry.c
 %C%_test_registry_CPPFLAGS = $(unit_cppflags)
 %C%_test_registry_LDADD = $(unit_ldadd)
@@ -352,6 +357,7 @@ dist_check_SCRIPTS = \
 	%D%/test-install.sh \
 	%D%/test-manual.sh \
 	%D%/test-mktemp.sh \
+	%D%/test-monitor.sh \
 	%D%/test-programs.sh \
 	%D%/test-scan.sh \
 	%D%/test-settings.sh \

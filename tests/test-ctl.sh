@@ -10,7 +10,7 @@
 
 ctl=$TEMPFILECTL
 page=${top_srcdir:-$(dirname "$0")/..}/tools/tempfilectl.1
-commands=(list show status scan check metrics reap keep track give renew retain run mktemp)
+commands=(list show status scan monitor check metrics reap keep track give renew retain run mktemp)
 files=$work/files # where things are made
 ordinary=65534    # an ordinary one, when this runs as root
 status=0
@@ -137,7 +137,7 @@ test_no_daemon() {
     local words
 
     for words in list "list --json" "show 1.2" status "reap --all" "run true" mktemp "mktemp -d" \
-        check metrics "keep 1.2" "give --boot 1.2" "renew 1.2 1h" "retain 1.2 1h" "track /dev/null"; do
+        check metrics monitor "keep 1.2" "give --boot 1.2" "renew 1.2 1h" "retain 1.2 1h" "track /dev/null"; do
         # shellcheck disable=SC2086
         ctl $words
         check "no daemon: $words says where it looked" names_the_socket

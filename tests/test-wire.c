@@ -144,12 +144,23 @@ static const struct field {
                 IN(WIRE_ROWS, base, wire_row, unit_len, RANGE, 0, 0),                              \
                 IN(WIRE_ROWS, base, wire_row, command_len, RANGE, 4, 4),                           \
                 IN(WIRE_ROWS, base, wire_row, failed_len, RANGE, 7, 7),                            \
-                IN(WIRE_ROWS, base, wire_row, reserved, ZERO)
+                IN(WIRE_ROWS, base, wire_row, event, ZERO)
         IN(WIRE_ROWS, 0, wire_rows, result, ANY),
         IN(WIRE_ROWS, 0, wire_rows, count, RANGE, 2, 2),
         IN(WIRE_ROWS, 0, wire_rows, cursor, ANY),
         IN_ROW(ROW_1_AT),
         IN_ROW(ROW_2_AT),
+
+        IN(WIRE_MONITOR, 0, wire_monitor, flags, ZERO),
+        IN(WIRE_MONITOR, 0, wire_monitor, reserved, ZERO),
+
+        IN(WIRE_EVENTS, 0, wire_events, header.serial, ANY),
+        IN(WIRE_EVENTS, 0, wire_events, result, ANY),
+        IN(WIRE_EVENTS, 0, wire_events, count, RANGE, 1, 1),
+        IN(WIRE_EVENTS, 0, wire_events, time_usec, ANY),
+        IN(WIRE_EVENTS, ROW_1_AT, wire_row, error, SIGNED),
+        IN(WIRE_EVENTS, ROW_1_AT, wire_row, failed_len, RANGE, 7, 7),
+        IN(WIRE_EVENTS, ROW_1_AT, wire_row, event, NOT_ZERO),
 
         IN(WIRE_STATUS, 0, wire_status, header.serial, ANY),
 
@@ -384,6 +395,7 @@ static const struct text {
         { WIRE_ROWS, ROW_2_AT - sizeof("sub/dir"), 7, false },
         { WIRE_ROWS, ROW_2_AT + sizeof(struct wire_row), ROW_PATH_LEN, false },
         { WIRE_ROWS, ROW_2_AT + sizeof(struct wire_row) + ROW_TEXTS - sizeof("sub/dir"), 7, false },
+        { WIRE_EVENTS, ROW_1_AT + sizeof(struct wire_row), ROW_PATH_LEN, false },
         { WIRE_STATUS_REPLY, sizeof(struct wire_status_reply), VERSION_LEN, false },
 };
 

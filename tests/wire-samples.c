@@ -221,6 +221,28 @@ static void build_reap(struct packet *p)
         packet_put(p, &m, sizeof(m));
 }
 
+static void build_monitor(struct packet *p)
+{
+        struct wire_monitor m = { .header = SAMPLE_HEADER(WIRE_MONITOR) };
+
+        packet_put(p, &m, sizeof(m));
+}
+
+static void build_events(struct packet *p)
+{
+        const struct wire_events m = { .header = SAMPLE_HEADER(WIRE_EVENTS), .time_usec = 1 };
+        struct wire_row row = {
+                .id = 5,
+                .kind = WIRE_KIND_FILE,
+                .state = WIRE_STATE_LIVE,
+                .owner_kind = WIRE_OWNER_PROCESS,
+                .event = WIRE_EVENT_REGISTERED,
+        };
+
+        packet_put(p, &m, sizeof(m));
+        require(wire_add_row(p->data, sizeof(p->data), &p->len, &row, sample_row_strings) == 0);
+}
+
 const struct sample samples[] = {
         { WIRE_WELCOME, true, "welcome", build_welcome, 1, 1 },
         { WIRE_HELLO, false, "hello", build_hello, 0, 0 },
@@ -240,6 +262,8 @@ const struct sample samples[] = {
         { WIRE_STATUS, false, "status", build_status, 0, 0 },
         { WIRE_STATUS_REPLY, true, "status-reply", build_status_reply, 0, 0 },
         { WIRE_REAP, false, "reap", build_reap, 0, 0 },
+        { WIRE_MONITOR, false, "monitor", build_monitor, 0, 0 },
+        { WIRE_EVENTS, true, "events", build_events, 0, 0 },
 };
 
 const size_t sample_count = ARRAY_SIZE(samples);

@@ -36,7 +36,8 @@ enum {
         CTL_SCAN = 1U << 12,
         CTL_CHECK = 1U << 13,
         CTL_METRICS = 1U << 14,
-        CTL_EVERYWHERE = (1U << 15) - 1,
+        CTL_MONITOR = 1U << 15,
+        CTL_EVERYWHERE = (1U << 16) - 1,
         CTL_GNU_MKTEMP = 1U << 31, /* called as mktemp */
 };
 
@@ -126,6 +127,7 @@ int ctl_retain(struct ctl *c);
 int ctl_scan(struct ctl *c);
 int ctl_check(struct ctl *c);
 int ctl_metrics(struct ctl *c);
+int ctl_monitor(struct ctl *c);
 
 /* One line "tempfilectl: ..." on standard error, with odd bytes escaped. Returns CTL_FAILED. */
 int ctl_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

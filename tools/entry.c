@@ -127,6 +127,10 @@ static void format_lease(const struct tempfile_entry *e, char ret[static ENTRY_O
         uint64_t now_usec = now_realtime_usec();
         char rest[ENTRY_AGE_SIZE];
 
+        if (e->expires_usec == 0) { /* of one that has ended nobody knows when it would have */
+                (void) snprintf(ret, ENTRY_OWNER_SIZE, "lease");
+                return;
+        }
         entry_format_age(e->expires_usec > now_usec ? e->expires_usec - now_usec : 0, rest);
         if (e->state == TEMPFILE_STATE_RETAINED && *e->command)
                 (void) snprintf(ret, ENTRY_OWNER_SIZE, "%s left of %s", rest, e->command);
@@ -249,11 +253,10 @@ void entry_print_json_usage(struct json *j, const struct usage *usage)
         json_bool(j, "size_partial", usage->is_partial);
 }
 
-void entry_print_json(struct json *j, const struct tempfile_entry *e, const struct usage *usage)
+void entry_print_json_members(struct json *j, const struct tempfile_entry *e)
 {
         char id[ENTRY_ID_SIZE];
 
-        json_begin(j, NULL, '{');
         entry_format_id(e->id, id);
         json_string(j, "id", id);
         json_string(j, "path", e->path);
@@ -266,6 +269,12 @@ void entry_print_json(struct json *j, const struct tempfile_entry *e, const stru
         print_time(j, "created_usec", e->created_usec);
         print_time(j, "expires_usec", e->expires_usec);
         print_failure(j, e);
+}
+
+void entry_print_json(struct json *j, const struct tempfile_entry *e, const struct usage *usage)
+{
+        json_begin(j, NULL, '{');
+        entry_print_json_members(j, e);
         if (usage)
                 entry_print_json_usage(j, usage);
         json_end(j, '}');

@@ -51,6 +51,9 @@ const char *entry_user_name(uint32_t uid);
 /* The entry as a JSON object. @usage: NULL: sizes were not asked for. */
 void entry_print_json(struct json *j, const struct tempfile_entry *e, const struct usage *usage);
 
+/* What the object has in it. */
+void entry_print_json_members(struct json *j, const struct tempfile_entry *e);
+
 /* "size" and "size_partial", null where nothing is known. */
 void entry_print_json_usage(struct json *j, const struct usage *usage);
 

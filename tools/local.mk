@@ -32,6 +32,7 @@ noinst_LTLIBRARIES += %D%/libtempfilectl.la
 	%D%/list.c \
 	%D%/metrics.c \
 	%D%/mktemp.c \
+	%D%/monitor.c \
 	%D%/newowner.c \
 	%D%/newowner.h \
 	%D%/option-table.c \

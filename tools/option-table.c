@@ -237,6 +237,7 @@ static int apply_text(struct ctl *c, const struct option_row *row, const char *v
 
 #define LISTS (CTL_LIST | CTL_SHOW | CTL_STATUS | CTL_SCAN | CTL_CHECK)
 #define TABLES (CTL_LIST | CTL_SCAN)
+#define FILTERS (CTL_LIST | CTL_MONITOR)
 #define CHANGES (CTL_REAP | CTL_KEEP | CTL_GIVE | CTL_RENEW | CTL_RETAIN)
 #define OWNERS (CTL_GIVE | CTL_TRACK)
 #define MKTEMP (CTL_MKTEMP | CTL_GNU_MKTEMP)
@@ -249,13 +250,13 @@ const struct option_row option_rows[] = {
           "only those whose owner is gone and that are still there", apply_leaked, 0 },
         { "retained", 0, ARG_NONE, CTL_LIST, NULL,
           "only those that outlive their owner for a set time", apply_retained, 0 },
-        { "uid", 0, ARG_REQUIRED, CTL_LIST, "USER",
+        { "uid", 0, ARG_REQUIRED, FILTERS, "USER",
           "only those of a user, by name or number", apply_uid, 0 },
-        { "pid", 0, ARG_REQUIRED, CTL_LIST, "PID",
+        { "pid", 0, ARG_REQUIRED, FILTERS, "PID",
           "only those whose owner is this process", apply_pid, 0 },
-        { "unit", 0, ARG_REQUIRED, CTL_LIST, "UNIT",
+        { "unit", 0, ARG_REQUIRED, FILTERS, "UNIT",
           "only those whose owner is or was in this unit", set_string, AT(unit) },
-        { "under", 0, ARG_REQUIRED, CTL_LIST, "DIR",
+        { "under", 0, ARG_REQUIRED, FILTERS, "DIR",
           "only those in this directory, or below", set_string, AT(under) },
         { "older", 0, ARG_REQUIRED, CTL_LIST, "AGE",
           "only those registered that long ago, as 90min, 2h, 1d", apply_older, 0 },
@@ -290,11 +291,15 @@ const struct option_row option_rows[] = {
 
         { "json", 0, ARG_OPTIONAL, LISTS, "short|pretty",
           "print JSON: on one line (the default), or indented", apply_json, 0 },
+        { "json", 0, ARG_OPTIONAL, CTL_MONITOR, "short|pretty",
+          "print JSON: an object a line (the default), or indented", apply_json, 0 },
         { "no-legend", 0, ARG_NONE, TABLES, NULL,
           "print neither header nor count", apply_no_legend, 0 },
+        { "no-legend", 0, ARG_NONE, CTL_MONITOR, NULL,
+          "print no header", apply_no_legend, 0 },
         { "no-pager", 0, ARG_NONE, TABLES, NULL,
           "do not pipe long output into a pager", set_flag, AT(has_no_pager) },
-        { "quiet", 'q', ARG_NONE, CTL_LIST | CTL_SCAN, NULL,
+        { "quiet", 'q', ARG_NONE, TABLES | CTL_MONITOR, NULL,
           "the same as --no-legend", apply_quiet, 0 },
         { "quiet", 'q', ARG_NONE, CTL_CHECK, NULL,
           "print nothing if all agrees", apply_quiet, 0 },

@@ -283,6 +283,14 @@ int table_flush(struct table *t)
 
 /* ---- the table ---- */
 
+int table_begin(struct table *t, const size_t widths[])
+{
+        for (size_t i = 0; i < t->n_columns; i++)
+                t->widths[i] = widths[i];
+        lay_out(t);
+        return t->style.has_header ? print_header(t) : 0;
+}
+
 int table_add(struct table *t, const char *const cells[], enum table_color color)
 {
         struct row *row;

@@ -56,6 +56,12 @@ static inline void table_freep(struct table **t)
  */
 int table_add(struct table *t, const char *const cells[], enum table_color color);
 
+/*
+ * For rows that come one by one and are to be seen at once: nothing is held back. @widths: of each
+ * column, as far as one can tell. Prints the header. 0, or -ENOMEM.
+ */
+int table_begin(struct table *t, const size_t widths[]);
+
 /* Prints what is held back. 0, or -ENOMEM. */
 int table_flush(struct table *t);
 

@@ -34,6 +34,9 @@ const struct ctl_command ctl_commands[] = {
           "Find what other programs left behind",
           "Looks into /tmp, /var/tmp and /dev/shm, or the directories given, for what no process\n"
           "has open, mapped, as a directory, executed, bound, locked or mounted." },
+        { "monitor", CTL_MONITOR, 0, 0, false, ctl_monitor, "[OPTION]...",
+          "Show what happens, as it happens",
+          "One line an event, until it is interrupted. An ordinary user sees his own, root all." },
         { "check", CTL_CHECK, 0, 0, false, ctl_check, "[OPTION]...",
           "Check whether the daemon and the file system agree", "Exits with 1 if they do not." },
         { "metrics", CTL_METRICS, 0, 0, false, ctl_metrics, "[OPTION]...",
