@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <sqlite3.h>
 #include <stdarg.h>
@@ -155,8 +156,8 @@ static bool is_swept(struct crash_world *w, const char *dir, const struct crash_
                     crash_foreign_is(de->d_name))
                         continue;
                 (void) snprintf(path, sizeof(path), "%s/%s", dir, de->d_name);
-                if (s->fate && streq(path, r->subject) &&
-                    (s->fate(r) != CRASH_GONE || (s->flags & CRASH_FLAG_OVER)))
+                if (streq(path, r->subject) &&
+                    (crash_scenario_fate(s, r) != CRASH_GONE || (s->flags & CRASH_FLAG_OVER)))
                         continue;
                 ok = is_copy(r, path) || problem(w, "left behind: %s", path);
         }
@@ -164,32 +165,79 @@ static bool is_swept(struct crash_world *w, const char *dir, const struct crash_
         return ok;
 }
 
+/* What the list says, compared with what it may say. */
+struct listing {
+        struct crash_world *world;
+        const char *allowed; /* the path of the one entry that may be there */
+        uint64_t expires_usec;
+        unsigned int n_wrong;
+};
+
 static int on_entry(const struct tempfile_entry *e, void *userdata)
 {
-        struct crash_world *w = userdata;
+        struct listing *l = userdata;
 
-        (void) problem(w, "still listed: %s, state %u, error %d", e->path, e->state, e->error);
+        if (streq(e->path, l->allowed)) {
+                l->expires_usec = e->expires_usec;
+                return 0;
+        }
+        l->n_wrong++;
+        (void) problem(l->world, "still listed: %s, state %u, error %d", e->path, e->state,
+                       e->error);
         return 0;
 }
 
-static bool is_list_empty(struct crash_world *w)
+static uint64_t now_usec(clockid_t clock)
 {
+        struct timespec ts;
+
+        (void) clock_gettime(clock, &ts);
+        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / NSEC_PER_USEC;
+}
+
+static uint64_t deadline_of(const struct crash_world *w)
+{
+        return now_usec(CLOCK_MONOTONIC) + (uint64_t) w->wait_msec * USEC_PER_MSEC;
+}
+
+/* A lease ends when it was promised to: as before the change, or as after it. */
+static bool is_lease_right(struct crash_world *w, const struct crash_report *r,
+                           uint64_t expires_usec)
+{
+        const uint64_t now = now_usec(CLOCK_REALTIME);
+        uint64_t left = expires_usec > now ? (expires_usec - now) / USEC_PER_SEC : 0;
+        bool is_old, is_new;
+
+        if (r->expires_sec[0] == 0 || r->others_have_ended)
+                return true;
+        is_old = left <= r->expires_sec[0];
+        is_new = left > r->expires_sec[0] && left <= r->expires_sec[1];
+        switch (r->change.progress) {
+        case CRASH_NOT_YET:
+                return is_old || problem(w, "renewed too early: %" PRIu64 " s are left", left);
+        case CRASH_DONE:
+                return is_new || problem(w, "not renewed: %" PRIu64 " s are left", left);
+        default:
+                return is_old || is_new || problem(w, "neither: %" PRIu64 " s are left", left);
+        }
+}
+
+/* Is nothing listed but what others than the client have by now? */
+static bool is_list_right(struct crash_world *w, const struct crash_scenario *s,
+                          const struct crash_report *r)
+{
+        bool has_others = (s->flags & CRASH_FLAG_OTHERS) && !r->others_have_ended;
+        struct listing l = { .world = w, .allowed = "" };
         int64_t n;
 
         if (!w->has_daemon)
                 return true;
-        n = tempfile_admin_list(w->admin, NULL, on_entry, w);
+        if (has_others && crash_scenario_fate(s, r) != CRASH_GONE)
+                l.allowed = r->subject;
+        n = tempfile_admin_list(w->admin, NULL, on_entry, &l);
         if (n < 0)
                 return problem(w, "the daemon can't be asked: %s", strerror((int) -n));
-        return n == 0;
-}
-
-static int64_t now_msec(void)
-{
-        struct timespec ts;
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (int64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+        return l.n_wrong == 0 && is_lease_right(w, r, l.expires_usec);
 }
 
 /* Waits until everything that is going to be gone is. */
@@ -197,7 +245,7 @@ static bool settle(struct crash_world *w, const struct crash_scenario *s,
                    const struct crash_report *r)
 {
         struct pollfd p = { .fd = w->inotify_fd, .events = POLLIN };
-        int64_t deadline = now_msec() + w->wait_msec;
+        uint64_t deadline_usec = deadline_of(w);
         int step = 1;
         char buf[4096];
 
@@ -205,9 +253,9 @@ static bool settle(struct crash_world *w, const struct crash_scenario *s,
                 while (read(w->inotify_fd, buf, sizeof(buf)) > 0)
                         ; /* before looking: what comes later wakes us */
                 if (is_swept(w, w->tmp_dir, s, r) && is_swept(w, w->target_dir, s, r) &&
-                    is_list_empty(w))
+                    is_list_right(w, s, r))
                         return true;
-                if (now_msec() >= deadline)
+                if (now_usec(CLOCK_MONOTONIC) >= deadline_usec)
                         return false;
                 (void) poll(&p, 1, step);
                 step = MIN(step * 2, 50);
@@ -242,12 +290,12 @@ static bool is_subject_right(struct crash_world *w, const struct crash_scenario 
         struct stat st;
 
         if (!s->fate || r->subject[0] == '\0')
-                return true;
+                return true; /* has none, or it is not known */
         is_new = subject_contents(s, r, CRASH_NEW) == CONTENTS_EQUAL && is_inside_there(r);
         is_old = is_over ? subject_contents(s, r, CRASH_OLD) == CONTENTS_EQUAL
                          : lstat(r->subject, &st) < 0;
 
-        switch (s->fate(r)) {
+        switch (crash_scenario_fate(s, r)) {
         case CRASH_GONE:
                 return is_old || problem(w, "must be gone: %s", r->subject);
         case CRASH_STAYS:
@@ -255,6 +303,52 @@ static bool is_subject_right(struct crash_world *w, const struct crash_scenario 
         default:
                 return is_old || is_new || problem(w, "half done: %s", r->subject);
         }
+}
+
+bool crash_world_has_subject(struct crash_world *w, const struct crash_scenario *s,
+                             const struct crash_report *r)
+{
+        struct stat st;
+
+        return crash_scenario_fate(s, r) != CRASH_STAYS || lstat(r->subject, &st) == 0 ||
+               problem(w, "deleted though others have it: %s", r->subject);
+}
+
+struct leases {
+        uint64_t id;           /* one of them; 0: there are none */
+        unsigned int n_others; /* entries that go by themselves */
+};
+
+static int on_leased(const struct tempfile_entry *e, void *userdata)
+{
+        struct leases *l = userdata;
+
+        if (e->owner_kind == TEMPFILE_OWNER_LEASE || e->state == TEMPFILE_STATE_RETAINED)
+                l->id = e->id;
+        else
+                l->n_others++;
+        return 0;
+}
+
+/* What the client had asked for last is perhaps only now being dealt with: so the rest goes first. */
+bool crash_world_end_leases(struct crash_world *w)
+{
+        uint64_t deadline_usec = deadline_of(w);
+        struct leases l;
+        int64_t n;
+
+        for (;;) {
+                l = (struct leases) { 0 };
+                n = tempfile_admin_list(w->admin, NULL, on_leased, &l);
+                if (n > 0 && l.n_others == 0)
+                        n = tempfile_admin_reap(w->admin, l.id, TEMPFILE_REAP_FORCE);
+                if (n <= 0)
+                        break;
+                if (now_usec(CLOCK_MONOTONIC) >= deadline_usec)
+                        return problem(w, "left beside the lease: %u entries", l.n_others);
+                (void) poll(NULL, 0, 1);
+        }
+        return n == 0 || problem(w, "the lease can't be ended: %s", strerror((int) -n));
 }
 
 bool crash_world_has_held(struct crash_world *w, const struct crash_report *r)
@@ -267,12 +361,19 @@ bool crash_world_has_held(struct crash_world *w, const struct crash_report *r)
         return true;
 }
 
+/* Something was being made for others, and nobody can tell under which name. */
+static bool is_unknown(const struct crash_scenario *s, const struct crash_report *r)
+{
+        return (s->flags & CRASH_FLAG_OTHERS) && !r->others_have_ended && r->subject[0] == '\0' &&
+               crash_scenario_fate(s, r) != CRASH_GONE;
+}
+
 bool crash_world_is_clean(struct crash_world *w, const struct crash_scenario *s,
                           const struct crash_report *r)
 {
         if (r->wrong_result < 0)
                 return problem(w, "%s failed: %s", r->wrong_call, strerror(-r->wrong_result));
-        return settle(w, s, r) && is_foreign_untouched(w, w->tmp_dir) &&
+        return (is_unknown(s, r) || settle(w, s, r)) && is_foreign_untouched(w, w->tmp_dir) &&
                is_foreign_untouched(w, w->target_dir) && are_copies_untouched(w, r) &&
                is_subject_right(w, s, r);
 }
@@ -326,7 +427,7 @@ bool crash_world_is_database_sound(struct crash_world *w)
                 return problem(w, "%s: %s", w->daemon.state_dir, strerror(errno));
         while (ok && (de = readdir(d))) {
                 (void) snprintf(path, sizeof(path), "%s/%s", w->daemon.state_dir, de->d_name);
-                if (!is_database(path))
+                if (strstr(de->d_name, CRASH_SET_ASIDE) || !is_database(path))
                         continue;
                 n++;
                 ok = is_sound(w, path);

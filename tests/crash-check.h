@@ -9,6 +9,9 @@
 
 #include <stdbool.h>
 
+/* What the names of databases have that were set aside. */
+#define CRASH_SET_ASIDE ".damaged-"
+
 /* Makes them in @dir. Negative errno. */
 int crash_foreign_make(const char *dir);
 

@@ -6,6 +6,7 @@
  * One run of a scenario with one crash in it: who is the victim, at which point, what happened.
  */
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -14,11 +15,20 @@
 #include "tests/crash-trace.h"
 #include "tests/crash-world.h"
 
+#define CRASH_HANG_MSEC 20000 /* nothing here takes that long */
+
 enum crash_victim {
         CRASH_CLIENT, /* killed at the point */
         CRASH_DAEMON, /* killed at the point, started again; the client lives on */
         CRASH_BOTH,   /* the daemon at the point, the client at once; the daemon started again */
         CRASH_VICTIMS,
+};
+
+/* How far a run with the daemon as its victim has come. */
+enum crash_phase {
+        CRASH_STARTING, /* the daemon, until it is ready */
+        CRASH_CALLING,  /* the client, until it has said or done its last */
+        CRASH_RESTING,  /* the daemon, until it has nothing left to do */
 };
 
 struct crash_run {
@@ -39,10 +49,12 @@ struct crash_run {
         int report_fd;
         pid_t client;
         int control;
-        pid_t owner;
+        pid_t owner; /* another process that owns what the client makes */
         int owner_pidfd;
-        bool is_starting; /* the daemon, in the window */
-        bool is_waiting;  /* for the client, in the window */
+        char cgroup[PATH_MAX]; /* that it is in; "": none of its own */
+        int passed_fd;         /* that the client has passed on */
+        enum crash_phase phase;
+        bool has_rested; /* since the client went: the others have ended then */
 };
 
 /* Does the scenario know this victim? */
@@ -50,11 +62,5 @@ bool crash_run_knows(const struct crash_scenario *s, enum crash_victim victim);
 
 /* Runs it. True: the promise held. Else world->problem says what is wrong. */
 bool crash_run(struct crash_run *run);
-
-/* What a client process does with the arguments that crash_run() gave it. */
-int crash_run_client(int argc, char *argv[]);
-
-/* The hidden first argument of a client process. */
-#define CRASH_RUN_CLIENT "--client"
 
 #endif

@@ -24,6 +24,10 @@
 
 #define SETTLE_MSEC 10000
 
+/* A killed process is no power cut: what the daemon writes need not wait for a disk that others may
+ * keep busy. What it would wait for is decided by the clients' file system all the same. */
+#define MEMORY "/dev/shm"
+
 static int on_remove(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
         return remove(path);
@@ -64,20 +68,19 @@ int crash_world_become_user(const struct crash_world *w)
 /* Makes the directories with their foreign files. */
 static int lay_out(struct crash_world *w)
 {
-        char path[PATH_MAX];
         int r;
 
         (void) snprintf(w->tmp_dir, PATH_MAX, "%s/tmp", w->dir);
         (void) snprintf(w->target_dir, PATH_MAX, "%s/target", w->dir);
-        (void) snprintf(path, PATH_MAX, "%s/daemon", w->dir);
-        if (mkdir(w->tmp_dir, 0700) < 0 || mkdir(w->target_dir, 0700) < 0 || mkdir(path, 0711) < 0)
+        if (mkdir(w->tmp_dir, 0700) < 0 || mkdir(w->target_dir, 0700) < 0 ||
+            mkdir(w->daemon_dir, 0711) < 0)
                 return -errno;
 
         r = crash_foreign_make(w->tmp_dir);
         if (r == 0)
                 r = crash_foreign_make(w->target_dir);
         if (r == 0)
-                r = daemon_fixture_init(&w->daemon, path);
+                r = daemon_fixture_init(&w->daemon, w->daemon_dir);
         if (r == 0 && w->uid != geteuid())
                 r = give(w);
         return r;
@@ -132,6 +135,10 @@ int crash_world_open(struct crash_world *w, bool has_daemon, uid_t uid)
                 return -errno;
         (void) rmdir(dir); /* the name is what was wanted: populate() makes it, now and again */
         (void) snprintf(w->dir, sizeof(w->dir), "%s", dir);
+        (void) snprintf(w->daemon_dir, sizeof(w->daemon_dir), "%s/%s",
+                        access(MEMORY, W_OK) == 0 ? MEMORY : parent, strrchr(dir, '/') + 1);
+        if (access(MEMORY, W_OK) != 0)
+                (void) strcat(w->daemon_dir, "-daemon");
 
         r = populate(w);
         if (r < 0)
@@ -144,8 +151,10 @@ void crash_world_close(struct crash_world *w)
 {
         crash_world_kill_daemon(w, false);
         w->inotify_fd = close_fd(w->inotify_fd);
-        if (w->dir[0] != '\0')
-                (void) remove_tree(w->dir);
+        if (w->dir[0] == '\0')
+                return;
+        (void) remove_tree(w->dir);
+        (void) remove_tree(w->daemon_dir);
 }
 
 int crash_world_renew(struct crash_world *w)
@@ -175,12 +184,31 @@ static int clear(const char *dir)
         return 0;
 }
 
+/* Databases that a salvage has set aside. */
+static void clear_damaged(const struct crash_world *w)
+{
+        char path[PATH_MAX + 256];
+        struct dirent *de;
+        DIR *d;
+
+        d = opendir(w->daemon.state_dir);
+        while (d && (de = readdir(d))) {
+                if (!strstr(de->d_name, CRASH_SET_ASIDE))
+                        continue;
+                (void) snprintf(path, sizeof(path), "%s/%s", w->daemon.state_dir, de->d_name);
+                (void) unlink(path);
+        }
+        if (d)
+                (void) closedir(d);
+}
+
 int crash_world_prepare(struct crash_world *w, const struct crash_scenario *s)
 {
         char path[PATH_MAX];
         int r;
 
         w->problem[0] = '\0';
+        clear_damaged(w);
         r = clear(w->tmp_dir);
         if (r == 0)
                 r = clear(w->target_dir);
@@ -193,6 +221,14 @@ int crash_world_prepare(struct crash_world *w, const struct crash_scenario *s)
         if (r == 0 && w->has_daemon && w->daemon.pid == 0)
                 r = crash_world_start_daemon(w);
         return r;
+}
+
+int crash_world_mark_damaged(struct crash_world *w)
+{
+        char path[PATH_MAX + 16];
+
+        (void) snprintf(path, sizeof(path), "%s/damaged", w->daemon.state_dir);
+        return crash_file_make(path, "");
 }
 
 int crash_world_start_daemon(struct crash_world *w)

@@ -18,6 +18,7 @@ struct tempfile_admin;
 
 struct crash_world {
         char dir[PATH_MAX / 2];
+        char daemon_dir[PATH_MAX / 2]; /* socket, database, log */
         char tmp_dir[PATH_MAX];
         char target_dir[PATH_MAX];
         bool has_daemon; /* the self-test does without */
@@ -47,15 +48,25 @@ int crash_world_prepare(struct crash_world *w, const struct crash_scenario *s);
 /* Starts the daemon (again) and connects to it. */
 int crash_world_start_daemon(struct crash_world *w);
 
+/* Leaves the mark that a daemon leaves who has met damage in its database. Negative errno. */
+int crash_world_mark_damaged(struct crash_world *w);
+
 /* SIGKILL; with @is_reaped a tracer has done it already. */
 void crash_world_kill_daemon(struct crash_world *w, bool is_reaped);
 
-/* Is everything there that must be for as long as the owner lives? */
+/* Is everything there that must be for as long as the client lives? */
 bool crash_world_has_held(struct crash_world *w, const struct crash_report *r);
 
-/* The owner is gone: waits until what is its is gone too, then looks at everything. */
+/* Is what others have by now there? Asks no daemon. */
+bool crash_world_has_subject(struct crash_world *w, const struct crash_scenario *s,
+                             const struct crash_report *r);
+
+/* The client has gone: waits until what was its alone is gone too, then looks at everything. */
 bool crash_world_is_clean(struct crash_world *w, const struct crash_scenario *s,
                           const struct crash_report *r);
+
+/* Has the daemon end the lease that is left. */
+bool crash_world_end_leases(struct crash_world *w);
 
 /* SQLite's own check of every database in the state directory, of which there is one. */
 bool crash_world_is_database_sound(struct crash_world *w);

@@ -121,8 +121,10 @@ bool daemon_fixture_is_ready(struct daemon_fixture *d)
 
         while ((n = recv(d->notify_fd, buf, sizeof(buf) - 1, MSG_DONTWAIT)) >= 0) {
                 buf[n] = '\0';
-                if (strstr(buf, "READY=1"))
+                if (strstr(buf, "READY=1")) {
+                        d->notify_fd = close_fd(d->notify_fd); /* nobody reads what comes later */
                         return true;
+                }
         }
         return false;
 }

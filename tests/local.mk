@@ -329,10 +329,16 @@ check_PROGRAMS += %D%/crashpoint
 %C%_crashpoint_SOURCES = \
 	%D%/crash-check.c \
 	%D%/crash-check.h \
+	%D%/crash-client.c \
+	%D%/crash-client.h \
+	%D%/crash-owners.c \
+	%D%/crash-process.c \
+	%D%/crash-process.h \
 	%D%/crash-run.c \
 	%D%/crash-run.h \
 	%D%/crash-scenarios.c \
 	%D%/crash-scenarios.h \
+	%D%/crash-starts.c \
 	%D%/crash-syscalls.h \
 	%D%/crash-trace.c \
 	%D%/crash-trace.h \
