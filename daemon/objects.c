@@ -296,6 +296,7 @@ void registry_free_owner(struct owner *o)
         if (o->process)
                 process_done(o->process);
         free(o->process);
+        sd_event_source_disable_unref(o->again);
         sd_event_source_disable_unref(o->source);
         close_fd(o->pidfd);
         close_fd(o->fd);

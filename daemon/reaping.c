@@ -195,6 +195,7 @@ static void release(struct registry *g, struct owner *o)
         o->is_released = true;
         sd_event_source_disable_unref(o->source);
         o->source = NULL;
+        o->again = sd_event_source_disable_unref(o->again);
         o->pidfd = close_fd(o->pidfd);
         if (o->kind == WIRE_OWNER_DESCRIPTOR)
                 descriptor_forget(g, o);

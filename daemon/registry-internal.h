@@ -82,10 +82,10 @@ struct owner {
         char command[16];
         int pidfd; /* process */
         int fd; /* token: the end that is read; unit: its cgroup.events; descriptor: its object */
-        sd_event_source *source;
-        uint64_t deadline_usec; /* lease: CLOCK_BOOTTIME */
-        uint64_t cgroup;        /* unit: inode of its cgroup; descriptor: of its object */
-        uint64_t device;        /* descriptor: its lane */
+        sd_event_source *source, *again; /* again: unit */
+        uint64_t deadline_usec;          /* lease: CLOCK_BOOTTIME */
+        uint64_t cgroup;                 /* unit: inode of its cgroup; descriptor: of its object */
+        uint64_t device;                 /* descriptor: its lane */
         int wd;
         unsigned int n_probes;
         bool is_probing, probes_again;

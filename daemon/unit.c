@@ -5,6 +5,10 @@
  * the inode of its directory, since a unit that is started again gets a new one at the same path.
  * The kernel reports the change of cgroup.events to whoever polls it; a cgroup removed meanwhile
  * can't be read any more.
+ *
+ * The subtle thing: two reports lie at least 10 ms apart, and one that is held back for that is lost
+ * when the cgroup is removed before it is due. So after each report, and at the beginning, there is
+ * one more look when the time for it has passed.
  */
 
 #include <errno.h>
@@ -19,6 +23,8 @@
 #include "daemon/registry-internal.h"
 #include "libclient/util.h"
 
+#define LOOK_AGAIN_USEC (50 * USEC_PER_MSEC) /* the kernel's 10 ms are up to two ticks of 10 ms */
+
 /* 1 processes are in it or below; 0 none, or it is gone. */
 static int is_populated(int fd)
 {
@@ -32,12 +38,36 @@ static int is_populated(int fd)
         return strstr(buf, "populated 0") ? 0 : 1;
 }
 
+static void look(struct owner *o)
+{
+        if (is_populated(o->fd) != 0)
+                return;
+        (void) sd_event_source_set_enabled(o->source, SD_EVENT_OFF);
+        registry_owner_ended(o);
+}
+
+static int on_look_again(sd_event_source *s, uint64_t usec, void *userdata)
+{
+        look(userdata);
+        return 0;
+}
+
+static int look_again(struct registry *g, struct owner *o)
+{
+        if (o->again) {
+                (void) sd_event_source_set_time_relative(o->again, LOOK_AGAIN_USEC);
+                return sd_event_source_set_enabled(o->again, SD_EVENT_ONESHOT);
+        }
+        return sd_event_add_time_relative(g->event, &o->again, CLOCK_MONOTONIC, LOOK_AGAIN_USEC, 0,
+                                          on_look_again, o);
+}
+
 static int on_events(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 {
-        if (is_populated(fd) != 0)
-                return 0;
-        (void) sd_event_source_set_enabled(s, SD_EVENT_OFF);
-        registry_owner_ended(userdata);
+        struct owner *o = userdata;
+
+        (void) look_again(o->registry, o); /* there already: it can't fail */
+        look(o);
         return 0;
 }
 
@@ -70,9 +100,9 @@ static int watch(struct registry *g, struct owner *o)
         if (o->fd < 0)
                 return o->fd;
         r = sd_event_add_io(g->event, &o->source, o->fd, EPOLLPRI, on_events, o);
-        if (r < 0)
-                return r;
-        return is_populated(o->fd);
+        if (r >= 0)
+                r = look_again(g, o);
+        return r < 0 ? r : is_populated(o->fd);
 }
 
 struct wanted {

@@ -94,6 +94,14 @@ static void run_owner_pattern(struct crash_client *c)
         make_for(c, &o);
 }
 
+static void run_unit(struct crash_client *c)
+{
+        struct tempfile_options o = for_owner(c);
+
+        o.owner_kind = TEMPFILE_OWNER_UNIT;
+        make_for(c, &o);
+}
+
 static void run_lease(struct crash_client *c)
 {
         struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
@@ -282,6 +290,8 @@ const struct crash_scenario crash_owners[] = {
         { "owner", "a file that another process owns", OWNER, NULL, run_owner, fate_given, NULL },
         { "owner-pattern", "the same with a name of the caller's choosing", OWNER, NULL,
           run_owner_pattern, fate_given, NULL },
+        { "unit", "a file that another process's unit owns", OWNER | CRASH_FLAG_CGROUP, NULL,
+          run_unit, fate_given, NULL },
         { "lease", "a file with a lease", LEASE, NULL, run_lease, fate_given, NULL },
         { "retained", "a file that is made to be retained", LEASE, NULL, run_retained, fate_given,
           NULL },
