@@ -11,6 +11,7 @@
 
 #include "libclient/client.h"
 #include "libclient/deadline.h"
+#include "libclient/process.h"
 #include "libclient/session.h"
 #include "libclient/util.h"
 #include "libclient/wire.h"
@@ -54,7 +55,7 @@ _public_ int tempfile_admin_open(const char *socket, uint32_t timeout_msec,
         a = malloc(sizeof(*a));
         if (!a)
                 return -ENOMEM;
-        a->pid = getpid();
+        a->pid = process_id();
         a->timeout_usec = timeout_msec != 0 ? timeout_msec * USEC_PER_MSEC : SESSION_TIMEOUT_USEC;
         r = client_init(&a->client, socket, NULL, NULL);
         if (r < 0)
@@ -79,7 +80,7 @@ _public_ void tempfile_admin_close(struct tempfile_admin *a)
 static int ask_with_fd(struct tempfile_admin *a, void *packet, size_t len, int fd,
                        uint16_t expected)
 {
-        if (a->pid != getpid())
+        if (a->pid != process_id())
                 return -EPERM;
         if (a->client.phase != CLIENT_READY)
                 return -ECONNRESET;

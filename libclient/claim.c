@@ -12,6 +12,7 @@
 
 #include "libclient/deadline.h"
 #include "libclient/handle.h"
+#include "libclient/process.h"
 #include "libclient/session.h"
 #include "libclient/util.h"
 #include "libclient/wire.h"
@@ -38,7 +39,7 @@ static int claim(struct tempfile *t, const struct tempfile_options *owner, bool 
 
         if (!t || !owner)
                 return -EINVAL;
-        if (t->pid != getpid())
+        if (t->pid != process_id())
                 return -EPERM;
         r = recipe_read(owner, t->entry.kind, &recipe);
         if (r < 0)
@@ -88,7 +89,7 @@ static int change(struct tempfile *t, uint16_t opcode, uint32_t sec)
 {
         if (!t)
                 return -EINVAL;
-        if (t->pid != getpid())
+        if (t->pid != process_id())
                 return -EPERM;
         return entry_change(&t->entry, opcode, sec, deadline_in(t->timeout_usec));
 }

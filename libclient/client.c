@@ -23,7 +23,8 @@
 #include "libclient/util.h"
 
 #define RETRY_USEC (100 * USEC_PER_MSEC) /* between attempts of those who do not wait */
-#define PAUSE_USEC (20 * USEC_PER_MSEC)  /* between attempts of one who does */
+#define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
+#define PAUSE_USEC (20 * USEC_PER_MSEC) /* between attempts of one who does */
 
 /* Every eventfd has the same inode: that one is ours only as long as the socket is too. */
 void client_drop(struct client *c)
@@ -89,6 +90,7 @@ static int open_socket(struct client *c, uint64_t deadline_usec)
         if (r < 0)
                 return r;
         c->phase = CLIENT_GREETING;
+        c->may_be_quiet = false;
         return 0;
 }
 
@@ -145,18 +147,23 @@ static int receive_now(struct client *c, int *ret_fd)
         return wire_check_reply(c->packet, c->packet_len);
 }
 
-/* The next packet. Anything but a timeout ends the connection. */
+/*
+ * The next packet. Anything but a timeout ends the connection. Who may wait begins with that: an
+ * answer is never there at once.
+ */
 static int receive(struct client *c, uint64_t deadline_usec, int *ret_fd)
 {
-        int r;
+        int r, waited;
 
         for (;;) {
+                waited = deadline_poll(c->socket.fd, POLLIN, deadline_usec);
                 r = receive_now(c, ret_fd);
                 if (r != -EAGAIN)
                         break;
-                r = deadline_poll(c->socket.fd, POLLIN, deadline_usec);
-                if (r < 0)
+                if (waited < 0) {
+                        r = waited;
                         break;
+                }
         }
         if (r == -ECONNRESET)
                 drop_lost(c);
@@ -181,12 +188,13 @@ void client_drain(struct client *c)
                 hand_over_answer(c);
 }
 
+/* Needed only if the daemon lets reports gather: after something was said that asks for no answer. */
 static void ring(struct client *c)
 {
         const uint64_t one = 1;
 
         /* A doorbell that is full has been rung already. */
-        if (ownfd_is_there(&c->doorbell))
+        if (c->may_be_quiet && ownfd_is_there(&c->doorbell))
                 (void) !write(c->doorbell.fd, &one, sizeof(one));
 }
 
@@ -210,31 +218,40 @@ int client_listen(struct client *c, uint64_t deadline_usec)
 
 /* ---- sending ---------------------------------------------------------------------------------- */
 
-static int send_now(struct client *c, const void *packet, size_t len, int fd)
+static int send_with_fd(struct client *c, const void *packet, size_t len, int fd)
 {
         union {
                 struct cmsghdr align;
                 char bytes[CMSG_SPACE(sizeof(int))];
         } control = { 0 };
         struct iovec iov = { .iov_base = (void *) packet, .iov_len = len };
-        struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-        ssize_t n;
+        struct msghdr msg = {
+                .msg_iov = &iov,
+                .msg_iovlen = 1,
+                .msg_control = control.bytes,
+                .msg_controllen = sizeof(control.bytes),
+        };
 
-        if (fd >= 0) {
-                control.align = (struct cmsghdr) {
-                        .cmsg_len = CMSG_LEN(sizeof(int)),
-                        .cmsg_level = SOL_SOCKET,
-                        .cmsg_type = SCM_RIGHTS,
-                };
-                memcpy(CMSG_DATA(&control.align), &fd, sizeof(int));
-                msg.msg_control = control.bytes;
-                msg.msg_controllen = sizeof(control.bytes);
-        }
+        control.align = (struct cmsghdr) {
+                .cmsg_len = CMSG_LEN(sizeof(int)),
+                .cmsg_level = SOL_SOCKET,
+                .cmsg_type = SCM_RIGHTS,
+        };
+        memcpy(CMSG_DATA(&control.align), &fd, sizeof(int));
+        return sendmsg(c->socket.fd, &msg, SEND_FLAGS) < 0 ? -errno : 0;
+}
 
-        do
-                n = sendmsg(c->socket.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-        while (n < 0 && errno == EINTR);
-        return n < 0 ? -errno : 0;
+static int send_now(struct client *c, const void *packet, size_t len, int fd)
+{
+        int r;
+
+        do {
+                if (fd >= 0)
+                        r = send_with_fd(c, packet, len, fd);
+                else
+                        r = send(c->socket.fd, packet, len, SEND_FLAGS) < 0 ? -errno : 0;
+        } while (r == -EINTR);
+        return r;
 }
 
 int client_send(struct client *c, const void *packet, size_t len, int fd, uint64_t deadline_usec)
@@ -245,8 +262,10 @@ int client_send(struct client *c, const void *packet, size_t len, int fd, uint64
                 if (c->phase != CLIENT_READY)
                         return -ECONNRESET;
                 r = send_now(c, packet, len, fd);
-                if (r == 0)
+                if (r == 0) {
+                        c->may_be_quiet |= wire_header_of(packet).opcode == WIRE_REPORT;
                         return 0;
+                }
 
                 if (r == -EAGAIN) {
                         ring(c);
@@ -359,6 +378,7 @@ static int await(struct client *c, uint32_t serial, uint16_t expected, uint64_t 
                 hand_over_answer(c);
                 closep(&fd);
         }
+        c->may_be_quiet = false; /* it has read all that was said before */
         if (header.opcode != expected) {
                 client_drop(c);
                 return -EBADMSG;

@@ -35,7 +35,8 @@ struct client {
         struct ownfd doorbell;
         enum client_phase phase;
         bool must_greet; /* the daemon has not ended the last connection, nor may it have noticed */
-        uid_t euid;      /* who may connect: another's messages would be taken for his */
+        bool may_be_quiet; /* the daemon may read what is said a millisecond later, unless rung for */
+        uid_t euid;        /* who may connect: another's messages would be taken for his */
         gid_t egid;
         uint32_t serial;
         uint64_t retry_usec;              /* until then nobody who can't wait connects again */

@@ -10,6 +10,7 @@
 
 #include <stdio_ext.h>
 
+#include "libclient/process.h"
 #include "libclient/session.h"
 #include "libclient/util.h"
 #include "libclient/wire.h"
@@ -54,7 +55,7 @@ int handle_flush(const struct tempfile *t)
 /* What the parent's stream has buffered is the parent's to write, and its position the parent's. */
 void handle_close_fd(struct tempfile *t)
 {
-        if (t->stream && t->pid != getpid())
+        if (t->stream && t->pid != process_id())
                 __fpurge(t->stream);
         if (t->stream)
                 (void) fclose(TAKE_PTR(t->stream)); /* what it could not write is nobody's loss */

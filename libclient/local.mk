@@ -44,6 +44,8 @@ noinst_LTLIBRARIES += %D%/libtempfile-core.la
 	%D%/persist.c \
 	%D%/place.c \
 	%D%/place.h \
+	%D%/process.c \
+	%D%/process.h \
 	%D%/pseudo.c \
 	%D%/recipe.c \
 	%D%/session.c \

@@ -17,6 +17,7 @@
 
 #include "libclient/deadline.h"
 #include "libclient/handle.h"
+#include "libclient/process.h"
 #include "libclient/target.h"
 #include "libclient/util.h"
 #include "libclient/wire.h"
@@ -140,7 +141,7 @@ _public_ int tempfile_persist(struct tempfile *t, const char *target, unsigned i
 
         if (!t || !target || (flags & ~(TEMPFILE_NOREPLACE | TEMPFILE_FSYNC)))
                 return -EINVAL;
-        if (t->pid != getpid())
+        if (t->pid != process_id())
                 return -EPERM;
         r = target_read(target, &g);
         if (r < 0)

@@ -13,6 +13,7 @@
 
 #include "libclient/deadline.h"
 #include "libclient/name.h"
+#include "libclient/process.h"
 #include "libclient/session.h"
 #include "libclient/util.h"
 #include "libclient/wire.h"
@@ -133,7 +134,7 @@ static bool is_self(int pidfd)
                 return false;
         while (fgets(line, sizeof(line), f))
                 if (sscanf(line, "Pid: %d", &pid) == 1)
-                        is_equal = pid == getpid();
+                        is_equal = pid == process_id();
         (void) fclose(f);
         return is_equal;
 }

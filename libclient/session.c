@@ -16,6 +16,7 @@
 #include <sys/random.h>
 
 #include "libclient/deadline.h"
+#include "libclient/process.h"
 #include "libclient/util.h"
 
 #define GONE_PER_PACKET 64U
@@ -79,7 +80,7 @@ static int session_new(const struct session_hooks *hooks, struct session **ret)
         s = calloc(1, sizeof(*s));
         if (!s)
                 return -ENOMEM;
-        s->pid = getpid();
+        s->pid = process_id();
         s->euid = geteuid();
         s->egid = getegid();
         s->hooks = hooks;
@@ -134,7 +135,7 @@ int session_get(const struct session_hooks *hooks, struct session **ret)
 
         for (;;) {
                 head = atomic_load_explicit(&sessions, memory_order_acquire);
-                if (head && head->pid != getpid())
+                if (head && head->pid != process_id())
                         head = leave_behind(head);
                 found = find_session(head);
                 if (found)
@@ -286,15 +287,22 @@ static void queue_gone(struct session *s, const struct session_gone *gone)
                 s->gone[s->n_gone++] = *gone;
 }
 
-void session_gone(struct session *s, uint64_t tag_or_id, uint32_t seq)
+static void flush_gone_if_due(struct session *s)
 {
         const uint64_t now = deadline_now();
 
-        queue_gone(s, &(struct session_gone) { tag_or_id, seq, WIRE_GONE });
+        if (s->n_gone == 0)
+                return;
         if (s->n_gone % GONE_PER_PACKET != 0 && now - s->gone_at_usec < GONE_QUIET_USEC)
                 return;
         s->gone_at_usec = now;
         flush_gone(s);
+}
+
+void session_gone(struct session *s, uint64_t tag_or_id, uint32_t seq)
+{
+        queue_gone(s, &(struct session_gone) { tag_or_id, seq, WIRE_GONE });
+        flush_gone_if_due(s);
 }
 
 void session_settled(struct session *s, uint64_t id)
@@ -333,9 +341,14 @@ int session_request(struct session *s, void *packet, size_t len, int fd, uint64_
         struct wire_result result;
         int r;
 
-        flush_gone(s);
-        r = client_request(&s->client, packet, len, fd, WIRE_RESULT, true, deadline_usec);
+        /* What is asked may be about what is gone, unless its name has just been drawn. */
         header = wire_header_of(packet);
+        if (header.opcode == WIRE_RESERVE)
+                flush_gone_if_due(s);
+        else
+                flush_gone(s);
+        r = client_request(&s->client, packet, len, fd, WIRE_RESULT, true, deadline_usec);
+        header = wire_header_of(packet); /* numbered now */
         if (r == -ETIMEDOUT && registers(header.opcode))
                 session_give_up(s, header.serial);
         if (r < 0)

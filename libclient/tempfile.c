@@ -18,6 +18,7 @@
 #include "libclient/deadline.h"
 #include "libclient/dial.h"
 #include "libclient/handle.h"
+#include "libclient/process.h"
 #include "libclient/remover.h"
 #include "libclient/target.h"
 #include "libclient/util.h"
@@ -94,7 +95,7 @@ _public_ int tempfile_is_guaranteed(struct tempfile *t)
 
         if (!t)
                 return -EINVAL;
-        if (t->pid != getpid())
+        if (t->pid != process_id())
                 return -EPERM;
         p = entry_place(&t->entry);
         if (!p)
@@ -179,7 +180,7 @@ _public_ int tempfile_close(struct tempfile *t)
                 return 0;
         handle_close_fd(t);
         ownfd_close(&t->lock);
-        if (t->pid == getpid())
+        if (t->pid == process_id())
                 r = end(t, &is_held);
         if (is_held) {
                 free(TAKE_PTR(t->path));
@@ -204,7 +205,7 @@ _public_ int tempfile_close_fd(struct tempfile *t)
 
         if (!t)
                 return -EINVAL;
-        if (t->pid == getpid())
+        if (t->pid == process_id())
                 r = handle_flush(t);
         handle_close_fd(t);
         return r;
@@ -219,7 +220,7 @@ _public_ int tempfile_release(struct tempfile *t)
         if (!t)
                 return -EINVAL;
         handle_close_fd(t);
-        p = t->pid == getpid() ? entry_place(&t->entry) : NULL;
+        p = t->pid == process_id() ? entry_place(&t->entry) : NULL;
         if (!p) {
                 handle_free(t);
                 return 0;
@@ -265,7 +266,7 @@ _public_ int tempfile_keep(struct tempfile *t)
 
         if (!t)
                 return -EINVAL;
-        if (t->pid != getpid())
+        if (t->pid != process_id())
                 return -EPERM;
         p = entry_place(&t->entry);
         if (!p)
