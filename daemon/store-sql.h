@@ -113,14 +113,15 @@ static const char *const migrations[] = {
           "DELETE FROM entry WHERE id >= ?1 << 32 AND id < (?1 + 1) << 32 AND state = 6")          \
         X(FORGET_LIVE,                                                                             \
           "DELETE FROM entry WHERE id >= ?1 << 32 AND id < (?1 + 1) << 32 AND state = 1"           \
-          " AND owner IS NULL AND target IS NULL AND identity IS NULL")                            \
+          " AND owner IS NULL AND target IS NULL AND identity IS NULL AND retain IS NULL")         \
         X(ADD_ENTRY,                                                                               \
           "INSERT OR IGNORE INTO entry (id, kind, state, name, created, owner, directory, cred,"   \
           " target, identity, retain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                   \
         X(REPLACE_ENTRY,                                                                           \
           "UPDATE entry SET kind = ?2, state = ?3, name = ?4, created = ?5, owner = ?6,"           \
-          " directory = ?7, cred = ?8, target = ?9, identity = ?10, retain = ?11 WHERE id = ?1"    \
-          " AND (?6 IS NOT NULL OR owner IS NULL)")                                                \
+          " directory = ?7, cred = ?8, target = ?9, identity = ?10,"                               \
+          " retain = coalesce(?11, retain)" /* made is said again after a restart */               \
+          " WHERE id = ?1 AND (?6 IS NOT NULL OR owner IS NULL)")                                  \
         X(REMOVE_ENTRY, "DELETE FROM entry WHERE id = ?")                                          \
         X(CHANGE_ENTRY,                                                                            \
           "UPDATE entry SET state = ?2, error = ?3, attempts = ?4, next_try = ?5, failed = ?6"     \

@@ -628,6 +628,44 @@ START_TEST(what_is_retained_outlives_a_crash_for_a_while)
 }
 END_TEST
 
+/* Has the daemon asked again, and told again what is held, after its restart. */
+static int make_retained_and_go_on(int to, void *userdata)
+{
+        struct tempfile *t, *next;
+        char c;
+
+        if (tempfile_named(&options, &t) != 0 || tempfile_retain(t, LONG_SEC) != 0)
+                return 1;
+        victim_say(to, tempfile_path(t));
+        if (read(*(int *) userdata, &c, 1) != 1)
+                return 2;
+        if (tempfile_named(&options, &next) != 0 || tempfile_keep(next) != 0 ||
+            unlink(tempfile_path(next)) < 0)
+                return 3;
+        victim_say(to, tempfile_path(t));
+        victim_wait();
+}
+
+START_TEST(what_is_to_be_retained_is_so_over_a_restart)
+{
+        struct victim v;
+        int go_on[2];
+
+        ck_assert_int_eq(pipe2(go_on, O_CLOEXEC), 0);
+        start(&v, make_retained_and_go_on, &go_on[0]);
+        restart_daemon();
+        ck_assert_int_eq(write(go_on[1], "", 1), 1);
+        ck_assert(victim_hear(&v, path, sizeof(path)));
+        victim_kill(&v, SIGKILL);
+        wait_retained();
+        ck_assert(path_exists(path));
+        reap_row();
+        expect_gone();
+        (void) close(go_on[0]);
+        (void) close(go_on[1]);
+}
+END_TEST
+
 START_TEST(the_while_ends)
 {
         struct tempfile_admin *a;
@@ -692,6 +730,7 @@ static Suite *suite_of_claims(void)
         c = tcase_create("retaining");
         tcase_add_checked_fixture(c, set_up, tear_down);
         tcase_add_test(c, what_is_retained_outlives_a_crash_for_a_while);
+        tcase_add_test(c, what_is_to_be_retained_is_so_over_a_restart);
         tcase_add_test(c, the_while_ends);
         tcase_add_test(c, closing_deletes_what_was_to_be_retained);
         suite_add_tcase(s, c);
