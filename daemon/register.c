@@ -601,16 +601,22 @@ int register_find_changeable(struct registry *g, const struct peer *p, const str
         return r < 0 ? r : check_change(g, p, ret);
 }
 
+/* Its holder lets go of it with the answer: who names it once more has lost that. */
+static bool was_kept(const struct wire_ref *ref, const struct store_entry *e)
+{
+        return ref->seq != 0 && e->state == WIRE_STATE_KEPT;
+}
+
 void registry_keep(struct registry *g, struct peer *p, const void *packet, struct request *r)
 {
+        struct store_entry e = { 0 };
         struct wire_change m;
-        struct store_entry e;
         uint64_t id;
         int error;
 
         memcpy(&m, packet, sizeof(m));
         error = register_find_changeable(g, p, &m.ref, &e);
-        if (error < 0)
+        if (error < 0 && !(error == -ENOENT && was_kept(&m.ref, &e)))
                 return registry_fail(g, r, error);
 
         id = e.id;

@@ -198,7 +198,8 @@ struct wire_register {
 #define WIRE_REGISTER_RESUME (1U << 0)
 static_assert(sizeof(struct wire_register) == 48, "");
 
-/* KEEP (argument 0), RETAIN and RENEW (argument: seconds): durable, then answered. */
+/* KEEP (argument 0), RETAIN and RENEW (argument: seconds): durable, then answered. A KEEP by tag and
+ * number that is asked again, its answer lost, is answered again. */
 struct wire_change {
         struct wire_header header;
         struct wire_ref ref;

@@ -396,7 +396,7 @@ static void keep_one(void)
         if (client_register(&c, WIRE_TRACK, "tracked", WIRE_KIND_FILE, 0, &id) != 0 ||
             client_keep(&c, id, 0) != 0)
                 _exit(3);
-        if (client_keep(&c, TAG, 1) != -ENOENT || client_keep(&c, TAG, 77) != -ENOENT)
+        if (client_keep(&c, TAG, 77) != -ENOENT)
                 _exit(4);
         if (client_say(&c, "bad", 3, NULL, 0) < 0) /* so that it will be swept for */
                 _exit(5);
@@ -435,6 +435,17 @@ static void meddle(void)
         client_settle(&c);
         worker_pause();
 }
+
+START_TEST(keeping_is_answered_again_when_the_answer_was_lost)
+{
+        ck_assert_int_eq(client_tag(&here, TAG, file_path("")), 0);
+        client_make(&here, 1);
+        ck_assert_int_eq(client_keep(&here, TAG, 1), 0);
+        ck_assert_int_eq(client_keep(&here, TAG, 1), 0);
+        ck_assert_int_eq(client_keep(&here, UINT64_C(1) << 32 | 1, 0), -ENOENT); /* not to others */
+        ck_assert_int_eq(client_keep(&here, TAG, 2), -ENOENT);
+}
+END_TEST
 
 static pid_t sharer;
 
@@ -714,6 +725,7 @@ static Suite *registry_suite(void)
         tcase_add_test(t, what_is_not_there_can_not_be_tracked);
         tcase_add_test(t, plain_entry_is_gone_when_its_owner_says_so);
         tcase_add_test(t, kept_one_stays_though_its_tag_is_swept_for);
+        tcase_add_test(t, keeping_is_answered_again_when_the_answer_was_lost);
         tcase_add_test(t, who_shares_with_the_dead_can_still_be_heard);
         tcase_add_test(t, other_users_may_not_keep_or_reap);
         tcase_add_test(t, live_one_is_reaped_by_force_only);
