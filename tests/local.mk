@@ -23,7 +23,7 @@ AM_TESTS_ENVIRONMENT = \
 	CK_TIMEOUT_MULTIPLIER=$${CK_TIMEOUT_MULTIPLIER:-5}; export CK_TIMEOUT_MULTIPLIER;
 
 # What takes longest starts first.
-TESTS += %D%/crashpoint
+TESTS += %D%/crashpoint %D%/property
 
 check_LTLIBRARIES = %D%/libtestutil.la
 %C%_libtestutil_la_SOURCES = \
@@ -324,6 +324,18 @@ if ENABLE_FUZZING
 else
 TESTS += %D%/fuzz-wire
 endif
+
+check_PROGRAMS += %D%/property
+%C%_property_SOURCES = \
+	%D%/property-apply.c \
+	%D%/property-choose.c \
+	%D%/property-client.c \
+	%D%/property-client.h \
+	%D%/property-model.c \
+	%D%/property-model.h \
+	%D%/property-run.h \
+	%D%/property.c
+%C%_property_LDADD = %D%/libtestutil.la libclient/libtempfile-core.la libclient/libground.la
 
 check_PROGRAMS += %D%/crashpoint
 %C%_crashpoint_SOURCES = \
