@@ -81,6 +81,11 @@ struct ctl {
         bool is_deleted; /* scan: files without a name that are still open */
         bool is_delete;
 
+        const char *variable; /* run: that names the directory; NULL: the usual ones */
+        uint32_t retain_sec;
+        bool is_kept_on_failure;
+        bool has_family; /* run: what the command has started counts, too */
+
         const char *dir;    /* NULL: none given */
         const char *suffix; /* NULL: none given */
         bool is_in_dir;     /* mktemp: -p, --tmpdir or -t: the template is a name in a directory */

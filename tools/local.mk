@@ -59,6 +59,8 @@ noinst_LTLIBRARIES += %D%/libtempfilectl.la
 	%D%/select.h \
 	%D%/show.c \
 	%D%/status.c \
+	%D%/supervise.c \
+	%D%/supervise.h \
 	%D%/table.c \
 	%D%/table.h \
 	%D%/template.c \

@@ -199,14 +199,16 @@ static int apply_owner_pid(struct ctl *c, const struct option_row *row, const ch
         return r;
 }
 
-static int apply_lease(struct ctl *c, const struct option_row *row, const char *value)
+/* Into a member that holds seconds. */
+static int apply_seconds(struct ctl *c, const struct option_row *row, const char *value)
 {
         uint64_t usec;
 
-        if (quantity_parse_time(value, &usec) < 0 || usec == 0 || usec / USEC_PER_SEC > UINT32_MAX)
+        if (quantity_parse_time(value, &usec) < 0 || usec < USEC_PER_SEC ||
+            usec / USEC_PER_SEC > UINT32_MAX)
                 return ctl_usage_error(c->command, "'%s' is not a time, such as 90min, 2h or 1d",
                                        value);
-        c->lease_sec = (uint32_t) (usec / USEC_PER_SEC);
+        *(uint32_t *) member(c, row) = (uint32_t) (usec / USEC_PER_SEC);
         return 0;
 }
 
@@ -307,7 +309,7 @@ const struct option_row option_rows[] = {
         { "owner-pid", 0, ARG_REQUIRED, OWNERS, "PID",
           "goes when this process ends, not who calls this", apply_owner_pid, 0 },
         { "lease", 0, ARG_REQUIRED, OWNERS, "TIME",
-          "goes after that time, as 90min, 2h, 1d", apply_lease, 0 },
+          "goes after that time, as 90min, 2h, 1d", apply_seconds, AT(lease_sec) },
         { "unit", 0, ARG_REQUIRED, OWNERS, "UNIT",
           "goes when this systemd unit stops", set_string, AT(owner_unit) },
         { "boot", 0, ARG_NONE, OWNERS, NULL,
@@ -330,6 +332,14 @@ const struct option_row option_rows[] = {
 
         { "dir", 'd', ARG_REQUIRED, CTL_RUN, "DIR",
           "make the directory in DIR, not in $TMPDIR or /tmp", apply_text, AT(dir) },
+        { "env", 0, ARG_REQUIRED, CTL_RUN, "NAME",
+          "name it by this variable, not TMPDIR, TMP and TEMP", set_string, AT(variable) },
+        { "keep-on-failure", 0, ARG_NONE, CTL_RUN, NULL,
+          "let it stay when the command fails", set_flag, AT(is_kept_on_failure) },
+        { "retain", 0, ARG_REQUIRED, CTL_RUN, "TIME",
+          "let it stay for that time after the end (or a failure)", apply_seconds, AT(retain_sec) },
+        { "until-family-ends", 0, ARG_NONE, CTL_RUN, NULL,
+          "until all that the command started has ended, too", set_flag, AT(has_family) },
 
         { "directory", 'd', ARG_NONE, MKTEMP, NULL,
           "make a directory, not a file", set_flag, AT(is_directory) },

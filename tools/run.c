@@ -5,9 +5,11 @@
  *
  * This process makes the directory, owns it, and becomes the program: same process, same exit
  * status, nothing in between. The directory stays this process's across exec, and the library's
- * descriptors are close-on-exec.
+ * descriptors are close-on-exec. Only what is to be done after the program's end takes a process
+ * that waits for it (supervise.c), which then is the owner.
  */
 
+#include <ctype.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -15,9 +17,16 @@
 #include "libclient/libtempfile.h"
 #include "libclient/util.h"
 #include "tools/ctl.h"
+#include "tools/supervise.h"
 
 #define STATUS_CANNOT_EXECUTE 126
 #define STATUS_NOT_FOUND 127
+
+struct running {
+        const struct ctl *ctl;
+        struct tempfile *directory;
+        bool stays; /* it is not to be deleted here */
+};
 
 /* The daemon remembers its owners by name: by the command's, which exec sets a moment later. */
 static void set_name(const char *command)
@@ -34,6 +43,8 @@ static int make_directory(const struct ctl *c, struct tempfile **ret)
 
         o.dir = c->dir;
         o.prefix = "run-";
+        if (!c->is_kept_on_failure)
+                o.retain_sec = c->retain_sec;
         r = tempfile_directory(&o, ret);
         if (r == -ECONNREFUSED)
                 return ctl_error_no_daemon();
@@ -43,19 +54,23 @@ static int make_directory(const struct ctl *c, struct tempfile **ret)
         return CTL_OK;
 }
 
-static int set_environment(const char *path)
+static int set_environment(const struct ctl *c, const char *path)
 {
-        static const char *const names[] = { "TMPDIR", "TEMP", "TMP" };
+        static const char *const usual[] = { "TMPDIR", "TEMP", "TMP" };
+        const char *const *names = c->variable ? &c->variable : usual;
+        size_t n = c->variable ? 1 : ARRAY_SIZE(usual);
 
-        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        for (size_t i = 0; i < n; i++)
                 if (setenv(names[i], path, 1) < 0)
                         return ctl_error("%s", ctl_strerror(-errno));
         return CTL_OK;
 }
 
 /* Returns only when it failed. */
-static int execute(const struct ctl *c)
+static int execute(void *userdata)
 {
+        const struct running *r = userdata;
+        const struct ctl *c = r->ctl;
         int error;
 
         (void) signal(SIGPIPE, c->old_sigpipe);
@@ -66,21 +81,82 @@ static int execute(const struct ctl *c)
         return error == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_EXECUTE;
 }
 
+static int begin(void *userdata)
+{
+        struct running *r = userdata;
+        int status;
+
+        set_name(r->ctl->args[0]);
+        status = make_directory(r->ctl, &r->directory);
+        return status == CTL_OK ? set_environment(r->ctl, tempfile_path(r->directory)) : status;
+}
+
+static void over(void *userdata)
+{
+        struct running *r = userdata;
+        int error;
+
+        if (r->stays)
+                return; /* it ends with this process, and is retained or kept */
+        error = tempfile_close(r->directory);
+        if (error < 0)
+                (void) ctl_error("cannot delete the temporary directory now: %s",
+                                 ctl_strerror(error));
+}
+
+static void ended(bool has_failed, void *userdata)
+{
+        struct running *r = userdata;
+        uint32_t sec = r->ctl->retain_sec;
+        int error;
+
+        r->stays = r->ctl->is_kept_on_failure ? has_failed : sec > 0;
+        if (!has_failed || !r->ctl->is_kept_on_failure)
+                return;
+        error = sec > 0 ? tempfile_retain(r->directory, sec) : tempfile_keep(r->directory);
+        if (error < 0)
+                (void) ctl_error("cannot keep '%s': %s", tempfile_path(r->directory),
+                                 ctl_strerror(error));
+        else
+                (void) ctl_error("the command has failed; its temporary directory is '%s'",
+                                 tempfile_path(r->directory));
+}
+
+static int run_and_become(struct running *r)
+{
+        int status;
+
+        status = begin(r);
+        if (status == CTL_OK)
+                status = execute(r);
+        r->stays = false;
+        over(r);
+        return status;
+}
+
+static bool is_variable_name(const char *s)
+{
+        if (!isalpha((unsigned char) *s) && *s != '_')
+                return false;
+        while (isalnum((unsigned char) *s) || *s == '_')
+                s++;
+        return *s == '\0';
+}
+
 int ctl_run(struct ctl *c)
 {
-        struct tempfile *t;
-        int status, r;
+        struct running r = { .ctl = c };
+        const struct supervise_hooks hooks = {
+                .begin = begin,
+                .execute = execute,
+                .ended = ended,
+                .over = over,
+                .has_family = c->has_family,
+        };
 
-        set_name(c->args[0]);
-        status = make_directory(c, &t);
-        if (status != CTL_OK)
-                return status;
-        status = set_environment(tempfile_path(t));
-        if (status == CTL_OK)
-                status = execute(c);
-
-        r = tempfile_close(t);
-        if (r < 0)
-                (void) ctl_error("cannot delete the temporary directory now: %s", ctl_strerror(r));
-        return status;
+        if (c->variable && !is_variable_name(c->variable))
+                return ctl_usage_error(c->command, "'%s' is not a variable's name", c->variable);
+        if (c->is_kept_on_failure || c->has_family)
+                return supervise(&hooks, &r);
+        return run_and_become(&r);
 }
