@@ -124,10 +124,10 @@ bool entry_is_said(struct place *p, const struct entry *e)
         return is_said;
 }
 
-void entry_loosen(struct place *p, struct entry *e)
+void entry_loosen(struct place *p, struct entry *e, void (*free)(struct entry *e))
 {
         session_lock(p->session);
-        e->is_loose = true;
+        e->free = free;
         session_unlock(p->session);
 }
 
@@ -135,7 +135,7 @@ static struct entry *find_loose(struct session *s, const char *dir_path, const c
 {
         for (struct place *p = s->places; p; p = p->next)
                 for (struct entry *e = p->entries; e; e = e->next)
-                        if (e->is_loose && streq(e->name, name) && streq(p->path, dir_path))
+                        if (e->free && streq(e->name, name) && streq(p->path, dir_path))
                                 return e;
         return NULL;
 }
@@ -147,7 +147,7 @@ struct entry *entry_find_loose(struct session *s, const char *dir_path, const ch
         session_lock(s);
         e = find_loose(s, dir_path, name);
         if (e)
-                e->is_loose = false;
+                e->free = NULL;
         session_unlock(s);
         return e;
 }
@@ -303,6 +303,16 @@ static struct place *find_below(struct session *s, const char *path)
         return NULL;
 }
 
+static int keep_and_free(struct place *p, struct entry *e, uint64_t deadline_usec)
+{
+        int r;
+
+        r = keep(p, e, deadline_usec);
+        if (r == 0 && e->free)
+                e->free(e); /* there is nothing to be found any more */
+        return r;
+}
+
 int entry_keep_below(struct place *p, const char *path, uint64_t deadline_usec)
 {
         struct session *s = p->session;
@@ -311,7 +321,7 @@ int entry_keep_below(struct place *p, const char *path, uint64_t deadline_usec)
 
         session_lock(s);
         while (r == 0 && (below = find_below(s, path)))
-                r = keep(below, below->entries, deadline_usec);
+                r = keep_and_free(below, below->entries, deadline_usec);
         place_forget_idle(s);
         session_unlock(s);
         return r;

@@ -20,17 +20,17 @@ struct entry {
         struct entry *next;  /* among those of its place */
         struct entry **link; /* what points here; NULL: not held */
         struct session *session;
-        struct place *place;         /* NULL: not held */
-        uint32_t seq;                /* its number under the tag; 0: registered by id */
-        uint8_t kind;                /* enum wire_kind */
-        uint64_t id;                 /* of its acknowledged registration; 0: none */
-        bool is_shared;              /* others hold it, too: not ours alone to delete */
-        bool is_unsure;              /* perhaps another's: that was not answered */
-        bool is_loose;               /* nobody has its handle: it is to be found */
-        bool is_unsaid;              /* no daemon was there to register it: TRACKed when one is */
-        uint32_t retain_sec;         /* then */
-        uint32_t serial;             /* of that request, while it is not answered; else 0 */
-        char name[NAME_LEN_MAX + 1]; /* the last component of its path */
+        struct place *place;           /* NULL: not held */
+        uint32_t seq;                  /* its number under the tag; 0: registered by id */
+        uint8_t kind;                  /* enum wire_kind */
+        uint64_t id;                   /* of its acknowledged registration; 0: none */
+        bool is_shared;                /* others hold it, too: not ours alone to delete */
+        bool is_unsure;                /* perhaps another's: that was not answered */
+        void (*free)(struct entry *e); /* nobody has its handle, it is to be found; else NULL */
+        bool is_unsaid;                /* no daemon was there to register it: TRACKed when one is */
+        uint32_t retain_sec;           /* then */
+        uint32_t serial;               /* of that request, while it is not answered; else 0 */
+        char name[NAME_LEN_MAX + 1];   /* the last component of its path */
 };
 
 /* The place where the entry is held, pinned; NULL: it is not held (any more). */
@@ -52,8 +52,9 @@ void entry_rename(struct place *p, struct entry *e, const char *name);
 /* Registered by itself: has a daemon answered to that? */
 bool entry_is_said(struct place *p, const struct entry *e);
 
-/* Its handle is given up; the thing stays held. And taken up again: NULL, there is no such. */
-void entry_loosen(struct place *p, struct entry *e);
+/* Its handle is given up; the thing stays held, and is then freed by @free. And taken up again: NULL,
+ * there is no such. */
+void entry_loosen(struct place *p, struct entry *e, void (*free)(struct entry *e));
 struct entry *entry_find_loose(struct session *s, const char *dir_path, const char *name);
 
 /* It is not there any more, or not ours: it is held no longer, and the daemon will hear it. */

@@ -131,7 +131,8 @@ struct tempfile_options {
  * nothing. Python's delete=False, but for that. */
 #define TEMPFILE_NO_DELETE (1U << 2)
 
-/* tempfile_close() does not say that something could not be deleted: the daemon will see to it. */
+/* tempfile_close() does not say that something could not be deleted: the daemon will see to it. That
+ * something could not be kept it does say. */
 #define TEMPFILE_IGNORE_CLEANUP_ERRORS (1U << 3)
 
 /* clang-format off */
@@ -352,7 +353,7 @@ int tempfile_is_guaranteed(struct tempfile *t);
  * After tempfile_persist() or tempfile_keep() there is nothing to delete. In a child that
  * inherited the handle by fork, and for an owner other than this process, nothing is deleted.
  * What is shared is let go of: the daemon deletes it, soon, if nobody else has it. A file already
- * gone is no error.
+ * gone is no error, nor is that its directory is.
  *
  * Return: 0; else what the deletion failed with: the path then stays registered and is deleted when
  * the owner ends.

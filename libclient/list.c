@@ -42,8 +42,7 @@ static uint32_t flags_of(const struct place *p, const struct entry *e)
         const bool is_said = e->seq != 0 ? !p->is_unknown : !e->is_unsaid;
 
         return (e->is_shared ? TEMPFILE_ITEM_SHARED : 0) |
-               (is_said ? TEMPFILE_ITEM_GUARANTEED : 0) |
-               (e->is_loose ? TEMPFILE_ITEM_RELEASED : 0);
+               (is_said ? TEMPFILE_ITEM_GUARANTEED : 0) | (e->free ? TEMPFILE_ITEM_RELEASED : 0);
 }
 
 static int add(struct listing *l, const struct place *p, const struct entry *e)

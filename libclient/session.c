@@ -33,6 +33,9 @@ static_assert(sizeof(struct wire_report) +
 /* All sessions of the process, newest first; grows only, or is left behind as a whole by a child. */
 static _Atomic(struct session *) sessions;
 
+/* Those of parents, and of their parents. */
+static _Atomic(struct session *) left_behind;
+
 /* ---- the process's sessions ------------------------------------------------------------------- */
 
 static int on_ready(void *userdata, uint64_t deadline_usec)
@@ -104,16 +107,23 @@ static void session_free(struct session *s)
 
 /*
  * In a child: forgets the parent's. Of what they hold only the sockets are touched: the daemon need
- * not see them open for as long as the child lives. The rest is close-on-exec and left alone.
+ * not see them open for as long as the child lives. The rest is close-on-exec and left alone; it
+ * stays reachable, so that nobody who looks for leaks is shown what could not be freed.
  */
 static struct session *leave_behind(struct session *inherited)
 {
-        struct session *head = inherited;
+        struct session *head = inherited, *last;
 
         if (!atomic_compare_exchange_strong(&sessions, &head, NULL))
                 return head; /* another thread was faster */
-        for (struct session *s = inherited; s; s = s->next)
-                client_drop(&s->client);
+        for (last = inherited;; last = last->next) {
+                client_drop(&last->client);
+                if (!last->next)
+                        break;
+        }
+        last->next = atomic_load(&left_behind);
+        while (!atomic_compare_exchange_weak(&left_behind, &last->next, inherited))
+                ;
         return NULL;
 }
 

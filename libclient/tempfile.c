@@ -134,16 +134,44 @@ static int delete (struct tempfile *t, int dirfd)
         return 0;
 }
 
-static int delete_from(struct tempfile *t, struct place *p)
+/* Has the directory been removed, or moved away? Whoever did it is the one who knows. */
+static bool is_lost(int r)
+{
+        return r == -ENOENT || r == -ENOTDIR || r == -ESTALE;
+}
+
+/* What was in a lost directory counts as gone here; the daemon, which may know it still, will look. */
+static int delete_from(struct tempfile *t, struct place *p, bool *ret_is_held)
+{
+        int r, dirfd;
+
+        dirfd = place_dirfd(p);
+        r = dirfd < 0 ? dirfd : delete (t, dirfd);
+        *ret_is_held = r < 0;
+        if (r == 0)
+                entry_gone(p, &t->entry);
+        return dirfd < 0 && is_lost(r) ? 0 : r;
+}
+
+static int end_held(struct tempfile *t, struct place *p, bool *ret_is_held)
 {
         int r;
 
-        r = place_dirfd(p);
-        if (r >= 0)
-                r = delete (t, r);
-        if (r == 0)
-                entry_gone(p, &t->entry);
-        return r;
+        if (t->entry.is_unsure) {
+                *ret_is_held = true; /* perhaps another's: left to the daemon */
+                return 0;
+        }
+        if (t->entry.is_shared) {
+                entry_settled(p, &t->entry);
+                return 0;
+        }
+        if (t->flags & TEMPFILE_NO_DELETE) {
+                r = tempfile_keep(t);
+                *ret_is_held = r < 0;
+                return r;
+        }
+        r = delete_from(t, p, ret_is_held);
+        return t->flags & TEMPFILE_IGNORE_CLEANUP_ERRORS ? 0 : r;
 }
 
 /* *ret_is_held: it is still there, and its entry must stay. */
@@ -156,37 +184,46 @@ static int end(struct tempfile *t, bool *ret_is_held)
         p = entry_place(&t->entry);
         if (!p)
                 return 0;
-
-        if (t->entry.is_unsure) {
-                *ret_is_held = true; /* perhaps another's: left to the daemon */
-                r = 0;
-        } else if (t->entry.is_shared) {
-                entry_settled(p, &t->entry);
-                r = 0;
-        } else {
-                r = t->flags & TEMPFILE_NO_DELETE ? tempfile_keep(t) : delete_from(t, p);
-                *ret_is_held = r < 0;
-        }
+        r = end_held(t, p, ret_is_held);
         place_put(p);
-        return t->flags & TEMPFILE_IGNORE_CLEANUP_ERRORS ? 0 : r;
+        return r;
+}
+
+/* What is held is a part of its place: all but that goes. */
+static void handle_reduce(struct tempfile *t)
+{
+        handle_close_fd(t);
+        ownfd_close(&t->lock);
+        free(t->path);
+        t->path = NULL;
+}
+
+/* A child leaves its parent's lists as they were, and so what they lead to. */
+static int leave_inherited(struct tempfile *t)
+{
+        if (t->entry.link)
+                handle_reduce(t);
+        else
+                handle_free(t);
+        return 0;
 }
 
 _public_ int tempfile_close(struct tempfile *t)
 {
-        bool is_held = false;
-        int r = 0;
+        bool is_held;
+        int r;
 
         if (!t)
                 return 0;
+        if (t->pid != process_id())
+                return leave_inherited(t);
         handle_close_fd(t);
         ownfd_close(&t->lock);
-        if (t->pid == process_id())
-                r = end(t, &is_held);
-        if (is_held) {
-                free(TAKE_PTR(t->path));
-                return r; /* the entry is part of *t: reachable through its place */
-        }
-        handle_free(t);
+        r = end(t, &is_held);
+        if (is_held)
+                handle_reduce(t);
+        else
+                handle_free(t);
         return r;
 }
 
@@ -213,14 +250,21 @@ _public_ int tempfile_close_fd(struct tempfile *t)
 
 /* ---- letting go of the handle ----------------------------------------------------------------- */
 
+static void free_loose(struct entry *e)
+{
+        handle_free((struct tempfile *) e); /* its first member */
+}
+
 _public_ int tempfile_release(struct tempfile *t)
 {
         struct place *p;
 
         if (!t)
                 return -EINVAL;
+        if (t->pid != process_id())
+                return leave_inherited(t);
         handle_close_fd(t);
-        p = t->pid == process_id() ? entry_place(&t->entry) : NULL;
+        p = entry_place(&t->entry);
         if (!p) {
                 handle_free(t);
                 return 0;
@@ -229,7 +273,7 @@ _public_ int tempfile_release(struct tempfile *t)
                 entry_settled(p, &t->entry);
                 handle_free(t);
         } else {
-                entry_loosen(p, &t->entry);
+                entry_loosen(p, &t->entry, free_loose);
         }
         place_put(p);
         return 0;

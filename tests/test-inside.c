@@ -196,6 +196,29 @@ START_TEST(few_descriptors_are_kept_however_many_directories_there_are)
 }
 END_TEST
 
+/* Their descriptors were closed in favour of later ones, so that only their paths are known. */
+START_TEST(what_was_in_a_directory_that_is_gone_counts_as_deleted)
+{
+        struct tempfile *t[MANY_DIRECTORIES];
+        char sub[PATH_MAX];
+
+        for (unsigned int i = 0; i < MANY_DIRECTORIES; i++) {
+                (void) snprintf(sub, sizeof(sub), "%.200s/%u", stage_dir, i);
+                ck_assert_int_eq(mkdir(sub, 0700), 0);
+                options.dir = sub;
+                t[i] = make_file();
+        }
+        for (unsigned int i = 0; i < MANY_DIRECTORIES; i++) {
+                (void) snprintf(sub, sizeof(sub), "%.200s/%u", stage_dir, i);
+                ck_assert_int_eq(unlink(tempfile_path(t[i])), 0);
+                ck_assert_int_eq(rmdir(sub), 0);
+                if (i % 2 == 0)
+                        ck_assert_int_eq(mkdir(sub, 0700), 0); /* another */
+                ck_assert_int_eq(tempfile_close(t[i]), 0);
+        }
+}
+END_TEST
+
 static void *make_and_close(void *userdata)
 {
         struct tempfile *t;
@@ -400,6 +423,7 @@ int main(void)
         add_unless(c, unless_root(), each_effective_user_has_a_connection_and_tags_of_its_own);
         add_unless(c, unless_root(), a_daemon_of_another_ordinary_user_is_not_trusted);
         tcase_add_test(c, few_descriptors_are_kept_however_many_directories_there_are);
+        tcase_add_test(c, what_was_in_a_directory_that_is_gone_counts_as_deleted);
         tcase_add_test(c, threads_share_one_connection_and_one_tag);
         add_unless(c, UNLESS_FORKS_WORK,
                    a_fork_amid_busy_threads_leaves_the_child_a_library_that_works);
