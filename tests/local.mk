@@ -69,6 +69,7 @@ check_programs = \
 	%D%/test-surroundings \
 	%D%/test-table \
 	%D%/test-text \
+	%D%/test-threads \
 	%D%/test-wire-lists \
 	%D%/test-wire
 check_PROGRAMS += $(check_programs)
@@ -172,6 +173,10 @@ remover_fixture = \
 %C%_test_text_SOURCES = %D%/test-text.c
 %C%_test_text_CPPFLAGS = $(check_cppflags)
 %C%_test_text_LDADD = tools/libtempfilectl.la $(check_ldadd)
+
+%C%_test_threads_SOURCES = %D%/test-threads.c
+%C%_test_threads_CPPFLAGS = $(check_cppflags)
+%C%_test_threads_LDADD = $(check_ldadd)
 
 %C%_test_wire_lists_SOURCES = %D%/test-wire-lists.c
 %C%_test_wire_lists_CPPFLAGS = $(check_cppflags)
@@ -369,6 +374,7 @@ check_PROGRAMS += %D%/boot-client
 dist_check_SCRIPTS = \
 	%D%/test-bench.sh \
 	%D%/test-boot.sh \
+	%D%/test-clients.sh \
 	%D%/test-container.sh \
 	%D%/test-ctl.sh \
 	%D%/test-examples.sh \
@@ -389,4 +395,5 @@ EXTRA_DIST += \
 	%D%/corpus \
 	%D%/demo.sh \
 	%D%/examples \
-	%D%/shell-fixture.sh
+	%D%/shell-fixture.sh \
+	%D%/tour.c
