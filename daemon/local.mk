@@ -18,6 +18,7 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/descriptor.c \
 	%D%/fdstore.c \
 	%D%/fdstore.h \
+	%D%/histogram.h \
 	%D%/identity.c \
 	%D%/identity.h \
 	%D%/inspect.c \

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "daemon/histogram.h"
 #include "daemon/log.h"
 #include "daemon/registry-internal.h"
 #include "libclient/util.h"
@@ -209,6 +210,8 @@ static void release(struct registry *g, struct owner *o)
 void reaping_begin(struct registry *g, struct owner *o)
 {
         release(g, o);
+        if (o->ended_usec == 0)
+                o->ended_usec = now_boottime_usec();
         o->must_read_again = false;
         registry_flush(g);
         (void) store_end_owner(g->store, o->id); /* else it is found dead again */
@@ -326,10 +329,11 @@ static void end_if_done(struct registry *g, const struct batch *b, const struct 
                 reaping_end_owner(g, o);
 }
 
-static void settle_batch(struct registry *g, struct batch *b)
+/* Counts and tells what came of it; how many hold their directory no more. */
+static uint64_t settle_items(struct registry *g, const struct batch *b)
 {
-        struct owner *o;
-        uint64_t n_left = 0;
+        const struct owner *o = registry_owner(g, b->owner);
+        uint64_t n_left = 0, n_gone = 0;
 
         for (size_t i = 0; i < b->job.n_items; i++) {
                 const struct reap_item *item = &b->job.items[i];
@@ -341,10 +345,21 @@ static void settle_batch(struct registry *g, struct batch *b)
                 if (g->is_watched)
                         tell_outcome(g, b, item);
                 if (item->outcome == REAP_GONE)
-                        g->n_reaped++;
+                        n_gone++;
                 else
                         log_item(b, item);
         }
+        g->n_reaped += n_gone;
+        if (o && o->ended_usec > 0)
+                histogram_add(&g->reap_usec, now_boottime_usec() - o->ended_usec, n_gone);
+        return n_left;
+}
+
+static void settle_batch(struct registry *g, struct batch *b)
+{
+        uint64_t n_left = settle_items(g, b);
+        struct owner *o;
+
         registry_leave_directory(g, b->directory, n_left); /* held by the job until below */
         g->needs_schedule = true;
         g->n_reaping -= b->job.n_items;

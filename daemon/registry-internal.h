@@ -97,6 +97,7 @@ struct owner {
         struct peer_list peers;
         struct tag_list tags;
         struct process *process; /* until it is stored */
+        uint64_t ended_usec;     /* CLOCK_BOOTTIME; 0: it has not */
         /* while it is reaped */
         struct tag *at_tag;
         bool past_tags;
@@ -156,6 +157,8 @@ struct registry {
         struct job *again;       /* the same, to be recorded once more: the commit failed */
         uint64_t next_owner, next_tag, next_directory, next_cred;
         uint64_t n_owners, n_tags, n_directories, n_reaping, n_reaped, n_failed;
+        uint64_t n_commit_failures;
+        struct wire_histogram commit_usec, sync_usec, reap_usec;
         uint64_t attempt; /* to commit: this one's number */
         int mounts_fd;
         int inotify_fd;      /* of the descriptor owners; -1: there has been none */

@@ -16,6 +16,7 @@
 #include <sys/epoll.h>
 #include <time.h>
 
+#include "daemon/histogram.h"
 #include "daemon/log.h"
 #include "daemon/registry-internal.h"
 #include "libclient/util.h"
@@ -102,6 +103,7 @@ static void settle_requests(struct registry *g, int error)
                         registry_fail(g, r, error);
                 } else if (r->is_durable) {
                         r->commit = store_committed(g->store);
+                        r->since_usec = now_boottime_usec();
                         wants_sync = true;
                         TAILQ_INSERT_TAIL(&g->unsynced, r, waiting);
                 } else
@@ -119,6 +121,7 @@ void registry_synced(struct registry *g, uint64_t number, int error)
                 TAILQ_REMOVE(&g->unsynced, r, waiting);
                 if (error < 0)
                         r->result = error;
+                histogram_add(&g->sync_usec, now_boottime_usec() - r->since_usec, 1);
                 g->callbacks.answer(r, g->callbacks.userdata);
         }
 }
@@ -183,6 +186,7 @@ static void commit_failed(struct registry *g, int error)
         log_write(LOG_ERR,
                   &(struct log_fields) { .message_id = LOG_ID_STORE_FAILED, .error = error },
                   "Cannot write to the database, will try again: %s", strerror(-error));
+        g->n_commit_failures++;
         registry_unstore_objects(g);
         reaping_read_all_again(g);
         registry_arm_again(g);
@@ -203,12 +207,24 @@ static void settle_jobs(struct registry *g, int error)
         }
 }
 
+/* How long it took, where there was something to write. */
+static int commit_timed(struct registry *g)
+{
+        uint64_t begun = now_boottime_usec(), number = store_committed(g->store);
+        int r;
+
+        r = store_commit(g->store);
+        if (r >= 0 && store_committed(g->store) != number)
+                histogram_add(&g->commit_usec, now_boottime_usec() - begun, 1);
+        return r;
+}
+
 static void commit(struct registry *g)
 {
         int r;
 
         registry_flush(g);
-        r = store_commit(g->store);
+        r = commit_timed(g);
         if (r < 0)
                 commit_failed(g, r);
         registry_settle_pending(g, r >= 0);
@@ -444,6 +460,10 @@ int registry_get_status(struct registry *g, struct registry_status *ret)
                 .reaping = g->n_reaping,
                 .reaped = g->n_reaped,
                 .failed = g->n_failed,
+                .commit_failures = g->n_commit_failures,
+                .commit = g->commit_usec,
+                .sync = g->sync_usec,
+                .reap = g->reap_usec,
                 .is_power = g->config.is_power,
         };
         return store_get_counts(g->store, &ret->counts);

@@ -51,6 +51,7 @@ struct request {
         struct tag *fresh_tag; /* given up when the commit fails */
         unsigned int n_jobs;   /* REAP: that are out */
         int fd;                /* goes with the answer; -1: none */
+        uint64_t since_usec;   /* waits for the disk since then */
 };
 
 struct registry_callbacks {
@@ -66,7 +67,8 @@ struct registry_callbacks {
 
 struct registry_status {
         struct store_counts counts;
-        uint64_t owners, tags, directories, reaping, reaped, failed;
+        uint64_t owners, tags, directories, reaping, reaped, failed, commit_failures;
+        struct wire_histogram commit, sync, reap;
         bool is_power;
 };
 

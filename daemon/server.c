@@ -503,6 +503,7 @@ int server_doorbell(const struct server *s)
 void server_get_status(struct server *s, struct wire_status_reply *ret)
 {
         struct registry_status status;
+        unsigned int jobs, hung;
 
         ret->result = registry_get_status(s->registry, &status);
         ret->pid = (uint32_t) getpid();
@@ -519,6 +520,13 @@ void server_get_status(struct server *s, struct wire_status_reply *ret)
         ret->reaped = status.reaped;
         ret->failed = status.failed;
         ret->database_bytes = status.counts.bytes;
+        pool_count(registry_pool(s->registry), &jobs, &hung);
+        ret->jobs = jobs;
+        ret->hung = hung;
+        ret->commit_failures = status.commit_failures;
+        ret->commit = status.commit;
+        ret->sync = status.sync;
+        ret->reap = status.reap;
         ret->flags = (uint16_t) ((status.is_power ? WIRE_STATUS_POWER : 0U) |
                                  (s->options.is_system ? WIRE_STATUS_SYSTEM : 0U));
 }

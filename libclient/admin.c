@@ -222,6 +222,14 @@ static void copy_text(char *buf, size_t size, const char *text)
         buf[len] = '\0';
 }
 
+static_assert(sizeof(struct tempfile_histogram) == sizeof(struct wire_histogram), "");
+static_assert(TEMPFILE_HISTOGRAM_COUNTS == WIRE_HISTOGRAM_COUNTS, "");
+
+static void copy_histogram(struct tempfile_histogram *ret, const struct wire_histogram *h)
+{
+        memcpy(ret, h, sizeof(*ret)); /* laid out the same */
+}
+
 static void fill_status(const struct client *c, struct tempfile_status *ret)
 {
         struct wire_status_reply reply;
@@ -243,9 +251,15 @@ static void fill_status(const struct client *c, struct tempfile_status *ret)
                 .reaped = reply.reaped,
                 .failed = reply.failed,
                 .database_bytes = reply.database_bytes,
+                .jobs = reply.jobs,
+                .hung = reply.hung,
+                .commit_failures = reply.commit_failures,
                 .is_power = reply.flags & WIRE_STATUS_POWER ? 1 : 0,
                 .is_system = reply.flags & WIRE_STATUS_SYSTEM ? 1 : 0,
         };
+        copy_histogram(&ret->commit, &reply.commit);
+        copy_histogram(&ret->sync, &reply.sync);
+        copy_histogram(&ret->reap, &reply.reap);
         copy_text(ret->version, sizeof(ret->version), (const char *) c->packet + sizeof(reply));
         copy_text(ret->socket, sizeof(ret->socket), c->path);
 }

@@ -88,6 +88,18 @@ typedef int (*tempfile_entry_fn)(const struct tempfile_entry *e, void *userdata)
 int64_t tempfile_admin_list(struct tempfile_admin *a, const struct tempfile_filter *filter,
                             tempfile_entry_fn fn, void *userdata);
 
+/** How often something took at most so many microseconds, and more than the bound before; the last
+ * count is of what took longer than all of them. Since the daemon's start. */
+#define TEMPFILE_HISTOGRAM_COUNTS 11
+#define TEMPFILE_HISTOGRAM_BOUNDS_USEC                                                             \
+        {                                                                                          \
+                100, 300, 1000, 3000, 10000, 30000, 100000, 300000, 1000000, 10000000              \
+        }
+struct tempfile_histogram {
+        uint64_t counts[TEMPFILE_HISTOGRAM_COUNTS];
+        uint64_t sum_usec;
+};
+
 /** The daemon at a glance. */
 struct tempfile_status {
         uint32_t size; /* set by the caller */
@@ -108,7 +120,13 @@ struct tempfile_status {
         uint32_t is_power;  /* Durability=power */
         uint32_t is_system; /* the system instance */
         char version[32];
-        char socket[108]; /* the path that answered */
+        char socket[108];         /* the path that answered */
+        uint64_t jobs;            /* that its workers have, or that wait for one */
+        uint64_t hung;            /* of them: on a file system that has not answered for seconds */
+        uint64_t commit_failures; /* the database could not be written to */
+        struct tempfile_histogram commit; /* writing what came together to the database */
+        struct tempfile_histogram sync;   /* until the disk has it, where that is promised */
+        struct tempfile_histogram reap;   /* from an owner's end until an entry is deleted */
 };
 
 /** tempfile_admin_status() - @ret->size set by the caller. Return: 0. Since: 0.1 */

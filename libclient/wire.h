@@ -313,6 +313,18 @@ struct wire_status {
         struct wire_header header;
 };
 
+/* How often something took at most so long, and longer than the bound before; the last: longer. */
+#define WIRE_HISTOGRAM_COUNTS 11U
+#define WIRE_HISTOGRAM_BOUNDS_USEC                                                                 \
+        {                                                                                          \
+                100, 300, 1000, 3000, 10000, 30000, 100000, 300000, 1000000, 10000000              \
+        }
+struct wire_histogram {
+        uint64_t counts[WIRE_HISTOGRAM_COUNTS];
+        uint64_t sum_usec;
+};
+static_assert(sizeof(struct wire_histogram) == 96, "");
+
 /* Followed by the daemon's version string and a NUL. */
 struct wire_status_reply {
         struct wire_header header;
@@ -334,10 +346,16 @@ struct wire_status_reply {
         uint16_t version_len;
         uint16_t flags; /* WIRE_STATUS_... */
         uint32_t reserved;
+        uint64_t jobs;                /* that workers have, or that wait for one */
+        uint64_t hung;                /* of them: for seconds already */
+        uint64_t commit_failures;     /* since start */
+        struct wire_histogram commit; /* one turn's changes into the database */
+        struct wire_histogram sync;   /* from there until the disk has them */
+        struct wire_histogram reap;   /* from an owner's end until an entry is deleted */
 };
 #define WIRE_STATUS_POWER (1U << 0)  /* Durability=power */
 #define WIRE_STATUS_SYSTEM (1U << 1) /* the system instance */
-static_assert(sizeof(struct wire_status_reply) == 128, "");
+static_assert(sizeof(struct wire_status_reply) == 440, "");
 
 /* REAP: try now. By id, or, with id 0, all whose owner is gone. Answers once each was tried; the
  * result is the number deleted, or the first failure. */

@@ -380,6 +380,7 @@ dist_check_SCRIPTS = \
 	%D%/test-examples.sh \
 	%D%/test-install.sh \
 	%D%/test-manual.sh \
+	%D%/test-metrics.sh \
 	%D%/test-mktemp.sh \
 	%D%/test-monitor.sh \
 	%D%/test-programs.sh \
@@ -395,5 +396,6 @@ EXTRA_DIST += \
 	%D%/corpus \
 	%D%/demo.sh \
 	%D%/examples \
+	%D%/openmetrics.py \
 	%D%/shell-fixture.sh \
 	%D%/tour.c

@@ -787,36 +787,6 @@ test_check() {
     rmdir "$dir/b" "$dir"
 }
 
-# Each line is of one of OpenMetrics' forms, each sample follows its type, and the last is EOF.
-is_openmetrics() {
-    python3 -c "if True:
-        import re, sys
-        types, lines = {}, sys.stdin.read().split('\n')
-        assert lines[-2:] == ['# EOF', '']
-        for line in lines[:-2]:
-            if m := re.fullmatch(r'# TYPE (\w+) (gauge|counter|info)', line):
-                assert m[1] not in types
-                types[m[1]] = m[2]
-            elif m := re.fullmatch(r'# (HELP|UNIT) (\w+) .+', line):
-                assert m[2] == list(types)[-1]
-                assert m[1] != 'UNIT' or m[2].endswith('_' + line.split()[-1])
-            else:
-                m = re.fullmatch(r'(\w+?)(_total|_info)?({\w+=\"[^\"]*\"(,\w+=\"[^\"]*\")*})? \d+', line)
-                assert m[1] == list(types)[-1], line
-                assert m[2] == {'gauge': None, 'counter': '_total', 'info': '_info'}[types[m[1]]]
-    " <<<"$out"
-}
-
-test_metrics() {
-    ctl metrics
-    check "metrics are OpenMetrics" is_openmetrics
-    check "metrics have what is leaked" out_like $'*\ntempfiled_leaked_entries 0\n*'
-    check "metrics have each user's" out_like "*tempfiled_user_entries{uid=\"$(id -u)\",state=\"live\"} *"
-    ctl metrics --size
-    check "metrics with sizes are OpenMetrics" is_openmetrics
-    check "and have each user's" out_like "*tempfiled_user_bytes{uid=\"$(id -u)\",state=\"live\"} *"
-}
-
 # ---- reap --------------------------------------------------------------------------------------
 
 test_reap() {
@@ -915,7 +885,6 @@ test_pager
 test_changes
 test_questions
 test_check
-test_metrics
 test_reap
 test_stuck
 test_other_user

@@ -170,6 +170,8 @@ static const struct field {
         IN(WIRE_STATUS_REPLY, 0, wire_status_reply, version_len, RANGE, VERSION_LEN, VERSION_LEN),
         IN(WIRE_STATUS_REPLY, 0, wire_status_reply, flags, BITS, 3),
         IN(WIRE_STATUS_REPLY, 0, wire_status_reply, reserved, ZERO),
+        IN(WIRE_STATUS_REPLY, 0, wire_status_reply, hung, ANY),
+        IN(WIRE_STATUS_REPLY, 0, wire_status_reply, reap.sum_usec, ANY),
 
         IN(WIRE_REAP, 0, wire_reap, id, ANY),
         IN(WIRE_REAP, 0, wire_reap, flags, BITS, WIRE_REAP_FORCE),

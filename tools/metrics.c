@@ -94,6 +94,39 @@ static void print_counter(const char *name, const char *help, uint64_t value)
         printf("tempfiled_%s_total %" PRIu64 "\n", name, value);
 }
 
+/* Each bucket counts what is in those before, too. */
+static void print_histogram(const char *name, const char *help, const struct tempfile_histogram *h)
+{
+        static const uint64_t bounds[] = TEMPFILE_HISTOGRAM_BOUNDS_USEC;
+        uint64_t sum = 0;
+        double bound;
+
+        print_head(name, "histogram", "seconds", help);
+        for (size_t i = 0; i < TEMPFILE_HISTOGRAM_COUNTS; i++) {
+                sum += h->counts[i];
+                if (i == ARRAY_SIZE(bounds)) {
+                        printf("tempfiled_%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, sum);
+                        break;
+                }
+                bound = (double) bounds[i] / (double) USEC_PER_SEC;
+                printf("tempfiled_%s_bucket{le=\"%g%s\"} %" PRIu64 "\n", name, bound,
+                       bound >= 1 ? ".0" : "", sum); /* always with a point */
+        }
+        printf("tempfiled_%s_count %" PRIu64 "\n", name, sum);
+        printf("tempfiled_%s_sum %" PRIu64 ".%06" PRIu64 "\n", name, h->sum_usec / USEC_PER_SEC,
+               h->sum_usec % USEC_PER_SEC);
+}
+
+static void print_latencies(const struct tempfile_status *s)
+{
+        print_histogram("reap_latency_seconds",
+                        "From an owner's end until an entry of its was deleted.", &s->reap);
+        print_histogram("commit_latency_seconds", "Writing what came together to the database.",
+                        &s->commit);
+        print_histogram("sync_latency_seconds",
+                        "From there until the disk has it, where that is promised.", &s->sync);
+}
+
 static void print_entries(const struct tempfile_status *s)
 {
         print_head("entries", "gauge", NULL, "Entries by state.");
@@ -122,7 +155,12 @@ static void print_status(const struct tempfile_status *s)
         print_counter("reaped", "Entries deleted after their owner since the start.", s->reaped);
         print_counter("failed_attempts", "Attempts to delete that failed since the start.",
                       s->failed);
+        print_counter("commit_failures", "Failures to write to the database since the start.",
+                      s->commit_failures);
+        print_gauge("queue_jobs", NULL, "Jobs that workers have, or that wait for one.", s->jobs);
+        print_gauge("hung_jobs", NULL, "Jobs on a file system that does not answer.", s->hung);
         print_gauge("database_bytes", "bytes", "Size of the database.", s->database_bytes);
+        print_latencies(s);
 }
 
 /* The user's number, and no name: that may hold anything, and take a network to find. */

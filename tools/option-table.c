@@ -288,7 +288,7 @@ const struct option_row option_rows[] = {
         { "yes", 'y', ARG_NONE, CTL_SCAN, NULL,
           "with --delete: do not ask", set_flag, AT(is_yes) },
 
-        { "size", 's', ARG_NONE, CTL_METRICS, NULL,
+        { "size", 's', ARG_NONE, CTL_METRICS | CTL_STATUS, NULL,
           "show how much room the entries take, too", set_flag, AT(has_size) },
 
         { "json", 0, ARG_OPTIONAL, LISTS, "short|pretty",
