@@ -51,7 +51,7 @@ static mode_t current_umask(void)
         return mask;
 }
 
-static int request_init(struct request *q, const struct ctl *c, const struct template *t,
+static int request_init(struct request *q, const struct ctl *c, const struct name_template *t,
                         const struct newowner *owner)
 {
         *q = (struct request) {
@@ -111,7 +111,7 @@ static int draw(char *out, size_t len)
 }
 
 /* Failing, the path has its X again. */
-static int draw_free_path(struct template *t)
+static int draw_free_path(struct name_template *t)
 {
         struct stat st;
         int r = -EEXIST;
@@ -129,7 +129,7 @@ static int draw_free_path(struct template *t)
 
 /* ---- telling ---- */
 
-static int tell_failure(const struct ctl *c, const struct template *t, pid_t owner, int error)
+static int tell_failure(const struct ctl *c, const struct name_template *t, pid_t owner, int error)
 {
         _cleanup_(freep) char *quoted = template_quote(t->path);
 
@@ -171,7 +171,7 @@ static void unmake(const struct ctl *c, const char *path, pid_t owner)
 }
 
 /* The name is the thing's, the directory is written as it was given. */
-static int print_path(const struct ctl *c, struct template *t, const char *made)
+static int print_path(const struct ctl *c, struct name_template *t, const char *made)
 {
         if (made)
                 memcpy(t->path + t->name_at, strrchr(made, '/') + 1, strlen(t->path + t->name_at));
@@ -186,7 +186,7 @@ static int print_path(const struct ctl *c, struct template *t, const char *made)
 
 /* ---- together ---- */
 
-static int make_and_print(const struct ctl *c, struct template *t, const struct request *q,
+static int make_and_print(const struct ctl *c, struct name_template *t, const struct request *q,
                           pid_t owner)
 {
         struct tempfile *made;
@@ -203,7 +203,7 @@ static int make_and_print(const struct ctl *c, struct template *t, const struct 
 }
 
 /* Without a directory there is nothing to register; mktemp(1) does not mind. */
-static bool has_directory(const struct template *t)
+static bool has_directory(const struct name_template *t)
 {
         _cleanup_(freep) char *dir = template_directory(t);
         struct stat st;
@@ -212,7 +212,7 @@ static bool has_directory(const struct template *t)
 }
 
 /* -u: a name without anything behind it, and without anybody who knows of it. */
-static int print_name_only(const struct ctl *c, struct template *t)
+static int print_name_only(const struct ctl *c, struct name_template *t)
 {
         int r;
 
@@ -220,7 +220,7 @@ static int print_name_only(const struct ctl *c, struct template *t)
         return r < 0 ? tell_failure(c, t, 0, r) : print_path(c, t, NULL);
 }
 
-static int make_owned(const struct ctl *c, struct template *t)
+static int make_owned(const struct ctl *c, struct name_template *t)
 {
         _cleanup_(newowner_done) struct newowner owner = { .owner.pidfd = -1 };
         _cleanup_(request_done) struct request q = { 0 };
@@ -237,7 +237,7 @@ static int make_owned(const struct ctl *c, struct template *t)
 
 int ctl_mktemp(struct ctl *c)
 {
-        _cleanup_(template_done) struct template t = { 0 };
+        _cleanup_(template_done) struct name_template t = { 0 };
         int r;
 
         if (c->n_args > 1)

@@ -165,7 +165,7 @@ static char *join(const char *dir, const char *name)
 
 /* ---- together ---- */
 
-static int place(struct template *t, const struct ctl *c, const char *name, size_t suffix_at)
+static int place(struct name_template *t, const struct ctl *c, const char *name, size_t suffix_at)
 {
         const bool is_in_dir = c->is_in_dir || c->n_args == 0;
         const char *slash;
@@ -185,13 +185,13 @@ static int place(struct template *t, const struct ctl *c, const char *name, size
         return CTL_OK;
 }
 
-int template_init(struct template *ret, const struct ctl *c)
+int template_init(struct name_template *ret, const struct ctl *c)
 {
         const char *template = c->n_args == 0 ? DEFAULT_TEMPLATE : c->args[0];
         const size_t end = end_of_xs(template);
         _cleanup_(freep) char *name = NULL;
 
-        *ret = (struct template) { 0 };
+        *ret = (struct name_template) { 0 };
         if (c->suffix && (template[0] == '\0' || template[end] != '\0' || template[end - 1] != 'X'))
                 return refuse(c, "with --suffix, template %s must end in X", template);
         if (asprintf(&name, "%s%s", template, c->suffix ? c->suffix : "") < 0) {
@@ -201,19 +201,19 @@ int template_init(struct template *ret, const struct ctl *c)
         return place(ret, c, name, end);
 }
 
-char *template_directory(const struct template *t)
+char *template_directory(const struct name_template *t)
 {
         if (t->name_at == 0)
                 return strdup(".");
         return strndup(t->path, MAX(t->name_at - 1, (size_t) 1));
 }
 
-char *template_pattern(const struct template *t)
+char *template_pattern(const struct name_template *t)
 {
         return strndup(t->path + t->name_at, t->random_at + t->random_len - t->name_at);
 }
 
-const char *template_suffix(const struct template *t)
+const char *template_suffix(const struct name_template *t)
 {
         return t->path + t->random_at + t->random_len;
 }

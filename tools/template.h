@@ -11,7 +11,7 @@
 
 #include "tools/ctl.h"
 
-struct template {
+struct name_template {
         char *path;       /* as it is to be printed, but for the X */
         size_t name_at;   /* where its last component begins */
         size_t random_at; /* the X that are to be replaced */
@@ -22,17 +22,17 @@ struct template {
  * @ret is valid, and to be given to template_done(), in any case. CTL_OK, or after telling what is
  * wrong.
  */
-int template_init(struct template *ret, const struct ctl *c);
+int template_init(struct name_template *ret, const struct ctl *c);
 
-static inline void template_done(struct template *t)
+static inline void template_done(struct name_template *t)
 {
         free(t->path);
 }
 
 /* The directory, and what is before, with, and behind the X: to be freed; NULL: out of memory. */
-char *template_directory(const struct template *t);
-char *template_pattern(const struct template *t); /* the name up to the last X */
-const char *template_suffix(const struct template *t);
+char *template_directory(const struct name_template *t);
+char *template_pattern(const struct name_template *t); /* the name up to the last X */
+const char *template_suffix(const struct name_template *t);
 
 /* @s in quotation marks, as mktemp(1) shows names: to be freed; NULL: out of memory. */
 char *template_quote(const char *s);
