@@ -57,13 +57,21 @@ static void fault(struct conn *c, const char *what)
 
 /* ---- out ---- */
 
-static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata);
+static void on_io(struct watch *w, uint32_t events);
 
-static void watch(struct conn *c)
+/* A quiet one only until its answers are out. */
+static int watch(struct conn *c)
 {
-        uint32_t events = EPOLLIN | EPOLLET | (c->n_out > 0 ? EPOLLOUT : 0);
+        struct poller *p = registry_poller(server_registry(c->server));
+        uint32_t events = (c->is_quiet ? 0 : EPOLLIN) | (c->n_out > 0 ? EPOLLOUT : 0);
 
-        (void) sd_event_source_set_io_events(c->io, events); /* fails only out of memory */
+        if (events == 0) {
+                poller_remove(p, &c->io);
+                return 0;
+        }
+        if (c->io.fd >= 0)
+                return poller_change(p, &c->io, events | EPOLLET);
+        return poller_add(p, &c->io, c->fd, events | EPOLLET, on_io);
 }
 
 static ssize_t send_now(struct conn *c, const void *data, size_t len, int fd)
@@ -103,7 +111,7 @@ static void queue_packet(struct conn *c, const void *data, size_t len)
         memcpy(p->data, data, len);
         TAILQ_INSERT_TAIL(&c->out, p, link);
         c->n_out++;
-        watch(c);
+        (void) watch(c); /* fails only to begin: then it is read, and sent, once a millisecond */
 }
 
 /* Who has gone may have sent something before: that is to be read. */
@@ -154,7 +162,7 @@ static void send_queued(struct conn *c)
                 if (n < 0)
                         send_failed(c, (int) n);
         }
-        watch(c);
+        (void) watch(c);
 }
 
 static void send_result(struct conn *c, uint32_t serial, int result, uint64_t id, int fd)
@@ -515,19 +523,20 @@ int conn_receive(struct conn *c, unsigned int budget, unsigned int *ret_packets,
         return !c->is_closed;
 }
 
-static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+static void on_io(struct watch *w, uint32_t events)
 {
-        struct conn *c = userdata;
+        struct conn *c = (struct conn *) ((char *) w - offsetof(struct conn, io));
 
-        if (revents & EPOLLOUT)
+        if (events & EPOLLOUT)
                 send_queued(c);
         server_ready(c->server, c);
-        return 0;
 }
 
 void conn_set_quiet(struct conn *c, bool is_quiet)
 {
-        (void) sd_event_source_set_enabled(c->io, is_quiet ? SD_EVENT_OFF : SD_EVENT_ON);
+        c->is_quiet = is_quiet;
+        if (watch(c) < 0)
+                fault(c, "could not be listened to for lack of memory");
 }
 
 struct conn *conn_of_peer(struct peer *p)
@@ -554,7 +563,7 @@ static void conn_freep(struct conn **c)
         conn_free(*c);
 }
 
-int conn_new(struct server *s, sd_event *event, int fd, struct conn **ret)
+int conn_new(struct server *s, int fd, struct conn **ret)
 {
         _cleanup_(conn_freep) struct conn *c = NULL;
         bool is_exact;
@@ -565,7 +574,7 @@ int conn_new(struct server *s, sd_event *event, int fd, struct conn **ret)
                 close_fd(fd);
                 return -ENOMEM;
         }
-        *c = (struct conn) { .server = s, .fd = fd, .peer.pidfd = -1 };
+        *c = (struct conn) { .server = s, .fd = fd, .io.fd = -1, .peer.pidfd = -1 };
         TAILQ_INIT(&c->requests);
         TAILQ_INIT(&c->out);
         r = cred_of_peer(fd, &c->peer.cred, &c->peer.pid);
@@ -576,7 +585,7 @@ int conn_new(struct server *s, sd_event *event, int fd, struct conn **ret)
         r = pidfd_of_peer(fd, c->peer.pid, &c->peer.pidfd, &is_exact);
         if (r < 0)
                 return r;
-        r = sd_event_add_io(event, &c->io, fd, EPOLLIN | EPOLLET, on_io, c);
+        r = watch(c);
         if (r < 0)
                 return r;
         r = greet(c);
@@ -604,7 +613,7 @@ void conn_free(struct conn *c)
                 TAILQ_REMOVE(&c->out, p, link);
                 free(p);
         }
-        sd_event_source_disable_unref(c->io);
+        poller_remove(registry_poller(server_registry(c->server)), &c->io);
         close_fd(c->fd);
         close_fd(c->peer.pidfd);
         cred_done(&c->peer.cred);

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
+#include "daemon/poller.h"
 #include "daemon/registry.h"
 #include "daemon/server.h"
 
@@ -25,7 +26,7 @@ struct conn {
 
         struct server *server;
         int fd;
-        sd_event_source *io;
+        struct watch io;
         struct peer peer;
         uint64_t nonce;
         bool is_greeted; /* HELLO came, the nonce was right */
@@ -39,7 +40,7 @@ struct conn {
 };
 
 /* @fd is taken, also on failure. Greets it. */
-int conn_new(struct server *s, sd_event *event, int fd, struct conn **ret);
+int conn_new(struct server *s, int fd, struct conn **ret);
 void conn_free(struct conn *c);
 
 /*

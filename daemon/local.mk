@@ -35,6 +35,8 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/parcel.c \
 	%D%/parcel.h \
 	%D%/pending.c \
+	%D%/poller.c \
+	%D%/poller.h \
 	%D%/pool.c \
 	%D%/pool.h \
 	%D%/probe.c \

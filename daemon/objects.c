@@ -273,11 +273,9 @@ void registry_settle_directories(struct registry *g, bool is_committed)
 
 /* ---- owners ---- */
 
-static int on_owner_died(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+static void on_owner_died(struct watch *w, uint32_t events)
 {
-        (void) sd_event_source_set_enabled(s, SD_EVENT_OFF); /* it stays readable */
-        registry_owner_ended(userdata);
-        return 0;
+        registry_owner_ended((struct owner *) ((char *) w - offsetof(struct owner, end)));
 }
 
 void registry_owner_ended(struct owner *o)
@@ -298,6 +296,7 @@ void registry_free_owner(struct owner *o)
         free(o->process);
         sd_event_source_disable_unref(o->again);
         sd_event_source_disable_unref(o->source);
+        poller_remove(o->registry->poller, &o->end);
         close_fd(o->pidfd);
         close_fd(o->fd);
         free(o->place);
@@ -316,6 +315,7 @@ struct owner *registry_new_owner(struct registry *g, uint64_t id)
                 .id = id,
                 .kind = WIRE_OWNER_PROCESS,
                 .pidfd = -1,
+                .end.fd = -1,
                 .fd = -1,
                 .wd = -1,
                 .state = OWNER_LIVING,
@@ -331,16 +331,14 @@ int registry_watch_owner(struct registry *g, struct owner *o, int *pidfd)
 {
         int r;
 
-        r = sd_event_add_io(g->event, &o->source, *pidfd, EPOLLIN, on_owner_died, o);
-        if (r < 0)
-                return r;
-        /* A pid has one living owner; an older one of that number is dead, and dealt with by id. */
-        tdelete(o, &g->owners_by_pid, by_pid);
-        r = insert(o, &g->owners_by_pid, by_pid);
+        /* Told of once, for it stays readable. */
+        r = poller_add(g->poller, &o->end, *pidfd, EPOLLIN | EPOLLONESHOT, on_owner_died);
         if (r < 0)
                 return r;
         o->pidfd = TAKE_FD(*pidfd);
-        return 0;
+        /* A pid has one living owner; an older one of that number is dead, and dealt with by id. */
+        tdelete(o, &g->owners_by_pid, by_pid);
+        return insert(o, &g->owners_by_pid, by_pid);
 }
 
 void registry_unwatch_owner(struct owner *o)

@@ -197,6 +197,7 @@ static void release(struct registry *g, struct owner *o)
         sd_event_source_disable_unref(o->source);
         o->source = NULL;
         o->again = sd_event_source_disable_unref(o->again);
+        poller_remove(g->poller, &o->end);
         o->pidfd = close_fd(o->pidfd);
         if (o->kind == WIRE_OWNER_DESCRIPTOR)
                 descriptor_forget(g, o);

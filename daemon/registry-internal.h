@@ -11,6 +11,7 @@
 #include "daemon/identity.h"
 #include "daemon/inspect.h"
 #include "daemon/owner.h"
+#include "daemon/poller.h"
 #include "daemon/reaper.h"
 #include "daemon/registry.h"
 #include "daemon/store.h"
@@ -80,7 +81,8 @@ struct owner {
         uint64_t start;
         uid_t uid;
         char command[16];
-        int pidfd; /* process */
+        int pidfd;        /* process */
+        struct watch end; /* process: of its pidfd */
         int fd; /* token: the end that is read; unit: its cgroup.events; descriptor: its object */
         sd_event_source *source, *again; /* again: unit */
         uint64_t deadline_usec;          /* lease: CLOCK_BOOTTIME */
@@ -125,6 +127,7 @@ struct registry {
         sd_event *event;
         struct store *store;
         struct pool *pool;
+        struct poller *poller;
         struct fdstore *fdstore; /* borrowed; NULL: none */
         struct registry_callbacks callbacks;
         struct epoch epoch;

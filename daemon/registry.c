@@ -389,7 +389,9 @@ int registry_new(sd_event *event, struct store *store, int state_dirfd, bool is_
         r = epoch_now(&g->epoch);
         if (r < 0)
                 return r;
-        r = pool_new(event, on_jobs_finished, g, &g->pool);
+        r = poller_new(event, &g->poller);
+        if (r >= 0)
+                r = pool_new(event, on_jobs_finished, g, &g->pool);
         if (r < 0)
                 return r;
         r = watch_mounts(g);
@@ -419,6 +421,7 @@ void registry_free(struct registry *g)
         batch_free_submitted(g);
         registry_free_pending(g);
         registry_free_objects(g);
+        poller_free(g->poller);
         sd_event_unref(g->event);
         free(g);
 }
@@ -436,6 +439,11 @@ void registry_be_container(struct registry *g)
 void registry_keep_in(struct registry *g, struct fdstore *f)
 {
         g->fdstore = f;
+}
+
+struct poller *registry_poller(struct registry *g)
+{
+        return g->poller;
 }
 
 struct pool *registry_pool(struct registry *g)

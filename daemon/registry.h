@@ -95,6 +95,7 @@ void registry_turn(struct registry *g);
 void registry_synced(struct registry *g, uint64_t number, int error);
 
 struct pool *registry_pool(struct registry *g);
+struct poller *registry_poller(struct registry *g);
 
 /* Does anybody want to know what happens? */
 void registry_watch(struct registry *g, bool is_watched);

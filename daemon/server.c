@@ -165,7 +165,6 @@ static void settle_quiet(struct server *s, struct conn *c, unsigned int packets,
                 TAILQ_INSERT_TAIL(&s->quiet, c, quiet);
         else
                 TAILQ_REMOVE(&s->quiet, c, quiet);
-        c->is_quiet = is_quiet;
         conn_set_quiet(c, is_quiet);
 }
 
@@ -329,7 +328,7 @@ static int on_connect(sd_event_source *source, int fd, uint32_t revents, void *u
                         pause_accepting(s, r);
                 return 0; /* else the client has gone again */
         }
-        r = conn_new(s, s->event, fd, &c);
+        r = conn_new(s, fd, &c);
         if (r == -EMFILE || r == -ENFILE || r == -ENOMEM)
                 pause_accepting(s, r);
         if (r < 0) {
