@@ -262,7 +262,8 @@ static int grow(struct stage *s, const char *series, const char *what, unsigned 
         size_t n_looks = 0;
         int r = 0;
 
-        for (unsigned int n = 10; n <= max && n_looks < STEPS_MAX && r == 0; n *= 10) {
+        for (unsigned int n = 10; have < max && n_looks < STEPS_MAX; n *= 10) {
+                n = MIN(n, max);
                 r = add(s, n - have);
                 if (r < 0)
                         break;
@@ -346,8 +347,8 @@ static unsigned int allowed_owners(const struct bench *b)
         return (unsigned int) MIN(max, (limit - MIN(limit, DESCRIPTORS_OTHER)) / DESCRIPTORS_OWNER);
 }
 
-/* Entries, and then owners beside them; started again with all of them. */
-static void scale_entries(const struct bench *b)
+/* Owners, and then entries beside them; started again with all of them. */
+static void scale_processes(const struct bench *b)
 {
         const unsigned int max = allowed_owners(b);
         struct stage s;
@@ -356,15 +357,15 @@ static void scale_entries(const struct bench *b)
 
         r = stage_open(&s, b, max + STEPS_MAX);
         if (r == 0)
-                r = grow(&s, "entries", "entries", b->extent->entries_max, add_entries, 0);
+                r = grow(&s, "owners", "owners that are processes", max, add_processes, 1024);
         else
                 failed(b, "a daemon", r);
         if (r == 0) {
+                watch_idle(&s);
                 s.base_bytes = memory_bytes(&s.daemon);
-                r = grow(&s, "owners", "owners that are processes", max, add_processes, 1024);
+                r = grow(&s, "entries", "entries", b->extent->entries_max, add_entries, 0);
         }
         if (r == 0) {
-                watch_idle(&s);
                 (void) snprintf(name, sizeof(name), "with %u entries and %u owners",
                                 b->extent->entries_max, s.n_owners);
                 time_starts(&s, name, 1000);
@@ -393,6 +394,6 @@ static void scale_leases(const struct bench *b)
 
 void bench_scale(const struct bench *b)
 {
-        scale_entries(b);
+        scale_processes(b);
         scale_leases(b);
 }
