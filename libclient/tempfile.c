@@ -125,6 +125,9 @@ static int delete (struct tempfile *t, int dirfd)
         if (t->is_tracked && !is_same(t, dirfd))
                 return 0;
         if (t->entry.kind == WIRE_KIND_DIRECTORY) {
+                /* Most are empty by then. */
+                if (unlinkat(dirfd, handle_name(t), AT_REMOVEDIR) == 0)
+                        return 0;
                 n = remover_remove(dirfd, handle_name(t), REMOVER_RECURSIVE | REMOVER_SERIAL, NULL,
                                    NULL);
                 return n < 0 ? (int) n : 0;
