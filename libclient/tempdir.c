@@ -4,7 +4,7 @@
  * Where temporaries are made by default: the first candidate that can really be written to, found
  * once a process. The subtle thing: the probe must not leave anything behind either when the
  * process is killed in the middle of it. So it is a file without a name; where the file system has
- * none, permissions and free space are asked for instead.
+ * none, a temporary; and without a daemon permissions and free space are asked for instead.
  */
 
 #include "libclient/libtempfile.h"
@@ -16,6 +16,7 @@
 #include <sys/statvfs.h>
 
 #include "libclient/ownfd.h"
+#include "libclient/session.h"
 #include "libclient/util.h"
 
 /* What was once remembered stays allocated: another thread may be reading it. */
@@ -35,14 +36,26 @@ static bool seems_writable(const char *dir)
                !(st.f_flag & ST_RDONLY) && (st.f_blocks == 0 || st.f_bavail > 0);
 }
 
+static bool can_make(const char *dir)
+{
+        _cleanup_(tempfile_closep) struct tempfile *t = NULL;
+        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        int r;
+
+        o.dir = dir;
+        r = tempfile_named(&o, &t);
+        if (session_is_away(r))
+                return seems_writable(dir);
+        return r == 0 && write(tempfile_fd(t), "", 1) == 1;
+}
+
 static bool is_writable(const char *dir)
 {
         _cleanup_(closep) int fd = -1;
 
         fd = ownfd_above_stdio(open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
         if (fd < 0)
-                return (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL) &&
-                       seems_writable(dir);
+                return (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL) && can_make(dir);
         return write(fd, "", 1) == 1;
 }
 

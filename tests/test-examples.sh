@@ -79,7 +79,7 @@ killed_report_leaves_nothing() {
 background_directory_outlives_the_parent() {
     local pid dir
 
-    read -r pid dir < <("$work/daemonize")
+    read -r pid dir < <("$work/$1")
     [[ -d $dir ]] || return 1
     kill -TERM "$pid"
     wait_until is_gone "$dir"
@@ -104,6 +104,27 @@ directory_has_its_mode() { (umask 077; says 2770 directory-mode 2770); }
 stream_is_read_back() { says $'c\nb\na' stream a b c; }
 spooled_moves_at_its_limit() { says $'in memory\nabc' spooled 4 <<<abc && says $'on disk\nabcd' spooled 4 <<<abcd; }
 arena_holds_many() { says 1000 arena 1000; }
+
+# The environment decides, and so does what is there; the current directory comes last.
+tempdir_is_pythons() {
+    local settings=() at=$work/places setting words
+    local find='import tempfile; print(tempfile.gettempdir())'
+
+    mkdir -p "$at/good" "$at/more" "$at/with space" "$at/closed" && chmod 500 "$at/closed" &&
+        ln -s good "$at/link" && touch "$at/file" && ln -s nowhere "$at/dangling" || return 1
+    settings=(X= TMPDIR= "TMPDIR=$at/good" "TMPDIR=$at/missing" "TMPDIR=$at/file" "TMPDIR=$at/link"
+        "TMPDIR=$at/dangling" "TMPDIR=$at/closed" "TMPDIR=$at/with space" TMPDIR=good TMPDIR=./good
+        "TEMP=$at/good" "TMP=$at/good" "TMPDIR=$at/missing TEMP=$at/good" "TEMP=$at/good TMP=$at/more"
+        "TMPDIR=$at/file TEMP=$at/dangling TMP=$at/more" "TMPDIR= TEMP=$at/more" TMPDIR=/proc TMPDIR=/sys)
+    for setting in "${settings[@]}"; do
+        words=("$setting")
+        [[ $setting != *" "*=* ]] || read -r -a words <<<"$setting"
+        diff <(cd "$at" && env -u TMPDIR "${words[@]}" python3 -c "$find") \
+            <(cd "$at" && env -u TMPDIR "${words[@]}" "$work/tempdir" | sed 's,/\./,/,') >&2 ||
+            { echo "with $setting" >&2; return 1; }
+    done
+    chmod 700 "$at/closed" && rm -r "$at"
+}
 
 affixes_are_in_the_name() {
     local name
@@ -160,7 +181,7 @@ scratch_is_the_commands() {
 }
 
 daemon_start || exit 99
-tap_plan 40
+tap_plan 43
 for header in libtempfile.h libtempfile-admin.h; do
     check "$header compiles alone as C99" compiles_alone "$header" "$CC" -std=c99 -pedantic -x c
 done
@@ -170,7 +191,10 @@ check "report fails where there is no directory" report_is_refused
 check "report leaves nothing when it is killed" killed_report_leaves_nothing
 check "daemonize builds" builds "$CC" daemonize.c daemonize
 check "what was handed over lives as long as the process in the background" \
-    background_directory_outlives_the_parent
+    background_directory_outlives_the_parent daemonize
+check "family builds" builds "$CC" family.c family
+check "what a token owns lives as long as the last of the family" \
+    background_directory_outlives_the_parent family
 for program in unnamed directory named affixes pseudo-file pseudo-directory tempdir name file-mode \
     directory-mode stream spooled arena give; do
     check "$program builds" builds "$CC" $program.c $program
@@ -182,6 +206,11 @@ check "affixes: the name has a prefix and a suffix" affixes_are_in_the_name
 check "pseudo-file: it goes with the last copy of the descriptor" pseudo_file_goes_with_its_descriptor
 check "pseudo-directory: so does the directory, whoever restarts" pseudo_directory_goes_with_its_descriptor
 check "tempdir: it is found, and can be set" tempdir_is_found
+if command -v python3 >/dev/null; then
+    check "tempdir: it is the one that Python finds" tempdir_is_pythons
+else
+    tap_skip "tempdir: it is the one that Python finds" "python3 is not installed"
+fi
 check "name: something is made at a name" name_is_made
 check "file-mode: exact, whatever the umask" file_has_its_mode
 check "directory-mode: exact, whatever the umask" directory_has_its_mode
