@@ -587,7 +587,8 @@ int64_t tempfile_list(tempfile_list_fn fn, void *userdata);
  * It is deleted with the directory, or by unlinkat(tempfile_fd(arena), name, 0); there is no
  * handle and no message. For many files that go together this is the fastest.
  *
- * Threads: any number, in the same arena too. Fork: a child may use its parent's.
+ * Threads: any number, in the same arena too. Fork: a child may use its parent's, and what it makes
+ * there stays when it ends.
  *
  * Return: the descriptor, close-on-exec, the caller's; -EINVAL no such arena; options that ask for
  * more; -ENAMETOOLONG; -ENOENT the arena is gone; -EACCES, -ENOSPC, -EDQUOT, -EMFILE, -ENFILE as
