@@ -3,8 +3,8 @@
 /*
  * Owns leases: owners that end at a deadline unless it is renewed. CLOCK_BOOTTIME counts, so that
  * no step of the wall clock ends one early or keeps one for ever, and a suspended machine's time
- * passes. Over a reboot what was left counts, by the time last written down: at least once a
- * minute while there are any. What is retained for a while after its owner's end has a lease
+ * passes. Over a reboot what was left counts, by the time last written down: with each change of
+ * a lease, and at least once a minute while there are any. What is retained for a while after its owner's end has a lease
  * that nobody can forget to renew.
  */
 
@@ -29,11 +29,19 @@ static struct owner *new_lease(struct registry *g, uint64_t sec)
         return o;
 }
 
+/* A deadline means nothing in the next boot without the time that it was written down at. */
+static int write_seen(struct registry *g)
+{
+        return store_set_seen(g->store, now_boottime_usec());
+}
+
 static int add(struct registry *g, struct owner *o, const struct peer *p, struct owner **ret)
 {
         int r;
 
         r = registry_add_other_owner(g, o, p);
+        if (r >= 0)
+                r = write_seen(g);
         if (r < 0)
                 return r;
         g->n_leases++;
@@ -68,13 +76,22 @@ int lease_for_retained(struct registry *g, const struct store_entry *e, struct o
 
 int lease_renew(struct registry *g, struct owner *o, uint64_t sec)
 {
+        int r;
+
         if (o->kind != WIRE_OWNER_LEASE)
                 return -EINVAL;
         if (o->state != OWNER_LIVING)
                 return -ESTALE;
         o->deadline_usec = now_boottime_usec() + MIN(sec, LEASE_MAX_SEC) * USEC_PER_SEC;
         g->needs_lease_timer = true;
-        return store_set_deadline(g->store, o->id, o->deadline_usec, g->epoch.boot);
+        r = store_set_deadline(g->store, o->id, o->deadline_usec, g->epoch.boot);
+        return r < 0 ? r : write_seen(g);
+}
+
+/* All deadlines are this boot's from now on: so must be what they are compared with. */
+int lease_restored(struct registry *g)
+{
+        return g->n_leases > 0 ? write_seen(g) : 0;
 }
 
 int lease_restore(struct registry *g, struct owner *o, const struct store_owner *row)
@@ -111,7 +128,7 @@ void lease_expire(struct registry *g)
 
         (void) store_expired(g->store, now, end_one, g); /* else with the next tick */
         if (g->n_leases > 0)
-                (void) store_set_seen(g->store, now);
+                (void) write_seen(g);
         g->needs_lease_timer = true;
 }
 

@@ -94,7 +94,6 @@ static bool may_tell_later(const struct registry *g, const struct owner *o)
         switch (o->kind) {
         case WIRE_OWNER_PROCESS:
                 return o->epoch.pid_ns == g->epoch.pid_ns;
-        case WIRE_OWNER_LEASE:
         case WIRE_OWNER_TOKEN:
         case WIRE_OWNER_UNIT:
                 return true;
@@ -112,6 +111,8 @@ static int judge_owner(struct registry *g, struct owner *o, const struct store_o
         case OWNER_ALIVE:
                 return o->kind == WIRE_OWNER_PROCESS ? registry_watch_owner(g, o, &pidfd) : 0;
         case OWNER_UNKNOWN:
+                if (o->kind == WIRE_OWNER_LEASE)
+                        return -EIO; /* the store could not be asked */
                 o->is_lost = true;
                 if (may_tell_later(g, o))
                         registry_look_again(g);
@@ -246,6 +247,8 @@ int registry_start(struct registry *g)
                 r = store_each_directory(g->store, load_directory, g);
         if (r >= 0)
                 r = store_each_owner(g->store, load_owner, g);
+        if (r >= 0)
+                r = lease_restored(g);
         if (r >= 0)
                 r = store_each_tag(g->store, load_tag, g);
         if (r >= 0)

@@ -63,6 +63,7 @@ check_programs = \
 	%D%/test-name \
 	%D%/test-pseudo \
 	%D%/test-remover \
+	%D%/test-restart \
 	%D%/test-remover-traps \
 	%D%/test-quantity \
 	%D%/test-spooled \
@@ -157,6 +158,10 @@ remover_fixture = \
 %C%_test_quantity_SOURCES = %D%/test-quantity.c
 %C%_test_quantity_CPPFLAGS = $(check_cppflags)
 %C%_test_quantity_LDADD = tools/libtempfilectl.la $(check_ldadd)
+
+%C%_test_restart_SOURCES = %D%/test-restart.c
+%C%_test_restart_CPPFLAGS = $(check_cppflags)
+%C%_test_restart_LDADD = $(check_ldadd)
 
 %C%_test_spooled_SOURCES = %D%/test-spooled.c
 %C%_test_spooled_CPPFLAGS = $(check_cppflags)
