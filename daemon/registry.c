@@ -403,6 +403,17 @@ int registry_new(sd_event *event, struct store *store, int state_dirfd, bool is_
         return 0;
 }
 
+/* They are answered to nobody: the connections have gone before. */
+static void drop_requests(struct registry *g, struct request_list *requests)
+{
+        struct request *r;
+
+        while ((r = TAILQ_FIRST(requests))) {
+                TAILQ_REMOVE(requests, r, waiting);
+                g->callbacks.answer(r, g->callbacks.userdata);
+        }
+}
+
 void registry_free(struct registry *g)
 {
         if (!g)
@@ -418,6 +429,8 @@ void registry_free(struct registry *g)
         close_fd(g->inotify_fd);
         if (!pool_free(g->pool))
                 return; /* a thread that hangs still looks at paths and credentials in here */
+        drop_requests(g, &g->uncommitted);
+        drop_requests(g, &g->unsynced);
         batch_free_submitted(g);
         registry_free_pending(g);
         registry_free_objects(g);

@@ -324,16 +324,48 @@ unit_ldadd = \
 %C%_test_registry_LDADD = $(unit_ldadd)
 endif
 
-# With libFuzzer it brings its own main(); without, it replays the corpus.
-check_PROGRAMS += %D%/fuzz-wire
-%C%_fuzz_wire_SOURCES = %D%/fuzz-wire.c
-%C%_fuzz_wire_LDADD = libclient/libground.la
+# With libFuzzer they bring their own main(); without, they replay their corpora.
+fuzz_programs = %D%/fuzz-conversation %D%/fuzz-rows %D%/fuzz-wire
+check_PROGRAMS += $(fuzz_programs)
+fuzz_replay = %D%/fuzz-replay.c %D%/fuzz-replay.h
+fuzz_server = $(fuzz_replay) %D%/fuzz-server.c %D%/fuzz-server.h
+fuzz_server_ldadd = daemon/libtempfiled.la libclient/libground.la
 if ENABLE_FUZZING
-%C%_fuzz_wire_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZING
-%C%_fuzz_wire_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+fuzz_cppflags = -DFUZZING
+fuzz_ldflags = -fsanitize=fuzzer
 else
-TESTS += %D%/fuzz-wire
+TESTS += $(fuzz_programs)
 endif
+
+%C%_fuzz_conversation_SOURCES = %D%/fuzz-conversation.c $(fuzz_server) %D%/wire-samples.c
+%C%_fuzz_conversation_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS) $(fuzz_cppflags)
+%C%_fuzz_conversation_LDFLAGS = $(AM_LDFLAGS) $(fuzz_ldflags)
+%C%_fuzz_conversation_LDADD = $(fuzz_server_ldadd)
+
+%C%_fuzz_rows_SOURCES = %D%/fuzz-rows.c $(fuzz_server)
+%C%_fuzz_rows_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS) $(SQLITE_CFLAGS) $(fuzz_cppflags)
+%C%_fuzz_rows_LDFLAGS = $(AM_LDFLAGS) $(fuzz_ldflags)
+%C%_fuzz_rows_LDADD = $(fuzz_server_ldadd) $(SQLITE_LIBS)
+
+%C%_fuzz_wire_SOURCES = %D%/fuzz-wire.c $(fuzz_replay)
+%C%_fuzz_wire_CPPFLAGS = $(AM_CPPFLAGS) $(fuzz_cppflags)
+%C%_fuzz_wire_LDFLAGS = $(AM_LDFLAGS) $(fuzz_ldflags)
+%C%_fuzz_wire_LDADD = libclient/libground.la
+
+# Each for a while: all together ten minutes, unless FUZZ_SECONDS says otherwise. What was found is
+# kept, and the next time goes on from there. Those that run a server become nobody if root runs
+# them, who must be able to get to FUZZ_FOUND.
+FUZZ_SECONDS = 200
+FUZZ_FOUND = found
+fuzz: $(fuzz_programs)
+	@test -z '$(ENABLE_FUZZING_TRUE)' || { echo 'configure with --enable-fuzzing CC=clang first'; exit 1; }
+	@for name in conversation rows wire; do \
+		$(MKDIR_P) '$(FUZZ_FOUND)'/$$name && chmod 1777 '$(FUZZ_FOUND)' '$(FUZZ_FOUND)'/$$name && \
+		cp $(top_srcdir)/%D%/corpus/$$name/* '$(FUZZ_FOUND)'/$$name && \
+		%D%/fuzz-$$name -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -timeout=60 \
+			-artifact_prefix='$(FUZZ_FOUND)'/$$name- '$(FUZZ_FOUND)'/$$name || exit 1; \
+	done
+.PHONY: fuzz
 
 check_PROGRAMS += %D%/property
 %C%_property_SOURCES = \

@@ -161,6 +161,42 @@ START_TEST(what_is_not_known_is_answered)
 }
 END_TEST
 
+/* ---- what a damaged database shows ---- */
+
+static struct wire_rows list(struct client *c, uint64_t cursor)
+{
+        struct wire_list m = { { WIRE_VERSION, WIRE_LIST, 1 }, cursor, 0, 0, 0, 0 };
+        uint8_t buf[WIRE_PACKET_MAX];
+        struct wire_rows rows;
+
+        ck_assert_int_eq(client_say(c, &m, sizeof(m), NULL, 0), 0);
+        ck_assert_uint_ge(client_receive(c, buf, sizeof(buf)), sizeof(rows));
+        memcpy(&rows, buf, sizeof(rows));
+        return rows;
+}
+
+START_TEST(rows_that_make_no_sense_are_listed_and_spoil_no_others)
+{
+        static char long_text[2 * WIRE_PACKET_MAX];
+        struct store_owner o = { .id = 1000, .kind = 99, .command = long_text };
+        struct store_directory d = { 1000, "/d", { "identity", 8 }, true };
+        struct store_entry bad = { .kind = 77, .state = 55, .name = "bad", .owner = 1000 };
+        struct store_entry good = { .kind = WIRE_KIND_FILE, .name = "good", .owner = 1000 };
+
+        memset(long_text, 'x', sizeof(long_text) - 1);
+        bad.directory = good.directory = 1000;
+        good.state = WIRE_STATE_LIVE;
+        ck_assert_int_eq(store_add_owner(served, &o), 0);
+        ck_assert_int_eq(store_add_directory(served, &d), 0);
+        ck_assert_int_eq(store_put_entry(served, &bad), 0);
+        ck_assert_int_eq(store_put_entry(served, &good), 0);
+        ck_assert_int_eq(store_change_entry(served, bad.id, 55, 12345, 1, 0, long_text), 0);
+        ck_assert_int_eq(store_commit(served), 0);
+        ck_assert_uint_eq(list(&bystander, 0).count, 2);
+        ck_assert_uint_eq(list(&bystander, 0).cursor, 0);
+}
+END_TEST
+
 /* ---- descriptors ---- */
 
 static unsigned int count_descriptors(void)
@@ -329,6 +365,7 @@ static Suite *conn_suite(void)
         tcase_add_test(t, packet_too_large_is_cut);
         tcase_add_test(t, empty_packet_ends_the_conversation);
         tcase_add_test(t, what_is_not_known_is_answered);
+        tcase_add_test(t, rows_that_make_no_sense_are_listed_and_spoil_no_others);
         tcase_add_loop_test(t, descriptors_not_wanted_are_cut_and_closed, 0, 5);
         tcase_add_test(t, missing_descriptor_is_cut);
         tcase_add_test(t, who_inherited_the_descriptor_is_not_heard);
