@@ -153,6 +153,7 @@ static int become_user(struct parcel *p, struct cred *ret)
         uint64_t n;
         int r;
 
+        identity_take_run_id(parcel_get_number(p));
         c.uid = (uid_t) parcel_get_number(p);
         c.gid = (gid_t) parcel_get_number(p);
         n = parcel_get_number(p);

@@ -118,6 +118,7 @@ static int ask(const struct parcel *request, struct parcel *ret)
 
 static void put_cred(struct parcel *p, const struct cred *c)
 {
+        parcel_put_number(p, identity_run_id());
         parcel_put_number(p, c->uid);
         parcel_put_number(p, c->gid);
         parcel_put_number(p, c->n_groups);

@@ -86,16 +86,21 @@ static bool is_numbered_by_a_server(const struct identity *i)
         return i->fs_type == FUSE_SUPER_MAGIC;
 }
 
-/* Of this run of the daemon. */
-static uint64_t read_run_id(void)
+static _Atomic uint64_t run_id;
+
+uint64_t identity_run_id(void)
 {
-        static _Atomic uint64_t run_id;
         uint64_t id = run_id, none = 0;
 
         if (id == 0 && getrandom(&id, sizeof(id), 0) == sizeof(id) &&
             !atomic_compare_exchange_strong(&run_id, &none, id))
                 id = none;
         return id;
+}
+
+void identity_take_run_id(uint64_t id)
+{
+        run_id = id;
 }
 
 static int read_file_system(int fd, struct identity *i)
@@ -108,7 +113,7 @@ static int read_file_system(int fd, struct identity *i)
         if (i->fs_type == XFS_SUPER_MAGIC)
                 i->fs_id = read_xfs_id(fd);
         else if (is_numbered_by_a_server(i))
-                i->fs_id = read_run_id(); /* f_fsid is 0 */
+                i->fs_id = identity_run_id(); /* f_fsid is 0 */
         else
                 memcpy(&i->fs_id, &s.f_fsid, sizeof(i->fs_id));
         return 0;

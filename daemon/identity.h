@@ -50,6 +50,10 @@ enum identity_match identity_compare_object(const struct identity *a, const stru
 /* Does what lies in this file system outlive a power cut? */
 bool identity_outlives_power(const struct identity *i);
 
+/* What is seen on FUSE counts for one run of the daemon. A process that acts for it belongs to that. */
+uint64_t identity_run_id(void);
+void identity_take_run_id(uint64_t id);
+
 /* To and from the bytes that are stored. Unpacking checks them: -EBADMSG. */
 size_t identity_pack(const struct identity *i, uint8_t buf[IDENTITY_PACKED_MAX]);
 int identity_unpack(const uint8_t *data, size_t len, struct identity *ret);
