@@ -48,8 +48,12 @@ static int boot_owner(struct registry *g, struct owner **ret)
 static int process_owner(struct registry *g, struct peer *p, struct inspect_job *i,
                          struct owner **ret)
 {
-        if (i && i->is_other)
-                return registry_add_owner(g, &i->process, &i->pidfd, ret);
+        int r;
+
+        if (i && i->is_other) {
+                r = registry_may(g, p, USAGE_OWNERS);
+                return r < 0 ? r : registry_add_owner(g, &i->process, &i->pidfd, ret);
+        }
         if (!p->owner || p->owner->state != OWNER_LIVING)
                 return -ESRCH;
         *ret = p->owner;

@@ -119,10 +119,35 @@ static void print_durability(const void *value, char buf[VALUE_MAX])
         (void) snprintf(buf, VALUE_MAX, "%s", *(const bool *) value ? "power" : "crash");
 }
 
+static bool parse_count(const char *text, void *ret)
+{
+        uint64_t n;
+
+        if (streq(text, "infinity"))
+                n = UINT64_MAX;
+        else if (!parse_number(&text, &n) || *text || n == UINT64_MAX)
+                return false;
+        *(uint64_t *) ret = n;
+        return true;
+}
+
+static void print_count(const void *value, char buf[VALUE_MAX])
+{
+        uint64_t n = *(const uint64_t *) value;
+
+        if (n == UINT64_MAX)
+                (void) snprintf(buf, VALUE_MAX, "infinity");
+        else
+                (void) snprintf(buf, VALUE_MAX, "%" PRIu64, n);
+}
+
 static const struct type durability = { parse_durability, print_durability, "'power' or 'crash'" };
+static const struct type count = { parse_count, print_count, "a number or 'infinity'" };
 static const struct type span = { parse_span, print_span, "a time span such as '1h 30min'" };
 
 /* ---- keys ---- */
+
+#define AT_LIMIT(what) offsetof(struct config, limits.max[what])
 
 static const struct key {
         const char *section, *name;
@@ -133,6 +158,13 @@ static const struct key {
         { "Daemon", "Durability", &durability, offsetof(struct config, is_power), "power" },
         { "Daemon", "RetryMaxSec", &span, offsetof(struct config, retry_max_usec), "1h" },
         { "Daemon", "RetainMaxSec", &span, offsetof(struct config, retain_max_usec), "infinity" },
+        { "Limits", "MaxConnections", &count, AT_LIMIT(USAGE_CONNECTIONS), "16384" },
+        { "Limits", "MaxOwners", &count, AT_LIMIT(USAGE_OWNERS), "16384" },
+        { "Limits", "MaxEntries", &count, AT_LIMIT(USAGE_ENTRIES), "2000000" },
+        { "Limits", "MaxDirectories", &count, AT_LIMIT(USAGE_DIRECTORIES), "65536" },
+        { "Limits", "MaxDescriptors", &count, AT_LIMIT(USAGE_DESCRIPTORS), "1024" },
+        { "Limits", "MaxMessagesPerSec", &count, offsetof(struct config, limits.messages_per_sec),
+          "250000" },
 };
 
 static bool set(struct config *c, const struct key *k, const char *text)

@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "daemon/usage.h"
+
 #define CONFIG_NAME "tempfiled.conf"
 #define CONFIG_DIRECTORIES_MAX 4U
 
@@ -19,6 +21,7 @@ struct config {
         bool is_power;            /* Durability= */
         uint64_t retry_max_usec;  /* RetryMaxSec=; UINT64_MAX: for ever longer pauses */
         uint64_t retain_max_usec; /* RetainMaxSec=; UINT64_MAX: as long as is asked for */
+        struct usage_limits limits;
 };
 
 /* What holds where nothing is said. */

@@ -23,6 +23,7 @@
 #include "daemon/log.h"
 #include "daemon/monitor.h"
 #include "daemon/owner.h"
+#include "daemon/usage.h"
 #include "daemon/row.h"
 #include "libclient/util.h"
 
@@ -389,6 +390,7 @@ static void on_status(struct conn *c, struct incoming *in)
         uint8_t buf[sizeof(m) + sizeof(version)];
 
         server_get_status(c->server, &m);
+        server_get_nearest_limit(c->server, &c->peer.cred, &m);
         m.header = (struct wire_header) { WIRE_VERSION, WIRE_STATUS_REPLY, in->header.serial };
         m.version_len = sizeof(version) - 1;
         memcpy(buf, &m, sizeof(m));
@@ -558,6 +560,18 @@ static int greet(struct conn *c)
         return n < 0 ? (int) n : 0;
 }
 
+/* In place of the welcome, so that the client learns why. */
+static int refuse(struct conn *c)
+{
+        struct wire_result m = {
+                .header = { WIRE_VERSION, WIRE_RESULT, 0 },
+                .result = -EDQUOT,
+        };
+
+        (void) send_now(c, &m, sizeof(m), -1);
+        return -EDQUOT;
+}
+
 static void conn_freep(struct conn **c)
 {
         conn_free(*c);
@@ -566,6 +580,7 @@ static void conn_freep(struct conn **c)
 int conn_new(struct server *s, int fd, struct conn **ret)
 {
         _cleanup_(conn_freep) struct conn *c = NULL;
+        struct usage_user *user;
         bool is_exact;
         int r;
 
@@ -582,6 +597,11 @@ int conn_new(struct server *s, int fd, struct conn **ret)
                 return r;
         if (!cred_can_serve(c->peer.cred.uid))
                 return -EPERM;
+        user = usage_user(registry_usage(server_registry(s)), c->peer.cred.uid);
+        if (usage_may(user, USAGE_CONNECTIONS) < 0)
+                return refuse(c);
+        c->user = user;
+        usage_take(user, USAGE_CONNECTIONS, 1);
         r = pidfd_of_peer(fd, c->peer.pid, &c->peer.pidfd, &is_exact);
         if (r < 0)
                 return r;
@@ -604,6 +624,7 @@ void conn_free(struct conn *c)
                 return;
         monitor_stop(c);
         registry_leave(server_registry(c->server), &c->peer, c->is_fault);
+        usage_give_back(c->user, USAGE_CONNECTIONS, 1);
         while ((r = TAILQ_FIRST(&c->requests))) { /* they go on, and are answered to nobody */
                 TAILQ_REMOVE(&c->requests, r, link);
                 r->conn = NULL;

@@ -28,6 +28,7 @@ struct conn {
         int fd;
         struct watch io;
         struct peer peer;
+        struct usage_user *user; /* whose connection it counts as; NULL: refused */
         uint64_t nonce;
         bool is_greeted; /* HELLO came, the nonce was right */
         bool is_closed;

@@ -225,6 +225,9 @@ static int take_claim(struct registry *g, struct probing *p)
                 return p->job.error;
         if (!r->peer)
                 return -ECONNRESET; /* nobody waits for it */
+        error = registry_may(g, r->peer, USAGE_OWNERS);
+        if (error < 0)
+                return error;
         o = registry_new_owner(g, g->next_owner++);
         if (!o)
                 return -ENOMEM;

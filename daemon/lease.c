@@ -52,8 +52,13 @@ static int add(struct registry *g, struct owner *o, const struct peer *p, struct
 
 int lease_new(struct registry *g, const struct peer *p, uint64_t sec, struct owner **ret)
 {
-        struct owner *o = new_lease(g, sec);
+        struct owner *o;
+        int r;
 
+        r = registry_may(g, p, USAGE_OWNERS);
+        if (r < 0)
+                return r;
+        o = new_lease(g, sec);
         return o ? add(g, o, p, ret) : -ENOMEM;
 }
 

@@ -194,7 +194,9 @@ static int load_tag(const struct store_tag *row, void *userdata)
                 .is_dead = row->is_dead,
                 .is_unreadable = row->is_unreadable,
         };
+        uint64_t n_entries;
         struct tag *t;
+        int r;
 
         g->next_tag = MAX(g->next_tag, row->id + 1);
         if (!like.owner || !like.directory || !like.cred)
@@ -202,7 +204,24 @@ static int load_tag(const struct store_tag *row, void *userdata)
         memcpy(like.key, row->key, NAME_KEY_SIZE);
         if (like.is_unreadable)
                 like.needs_sweep = false;
+        if (like.directory->fd >= 0 && !like.directory->holder) {
+                like.directory->holder = like.cred->user; /* it was kept over a restart */
+                usage_take(like.cred->user, USAGE_DESCRIPTORS, 1);
+        }
+        r = store_count_of_tag(g->store, row->id, &n_entries);
+        if (r < 0)
+                return r;
+        usage_take(like.cred->user, USAGE_ENTRIES, n_entries);
         return registry_hold_tag(g, &like, &t);
+}
+
+static int load_count_of_cred(uint64_t cred, uint64_t count, void *userdata)
+{
+        struct known_cred *k = registry_cred(userdata, cred);
+
+        if (k)
+                usage_take(k->user, USAGE_ENTRIES, count);
+        return 0;
 }
 
 static int load_count(uint64_t directory, uint64_t count, void *userdata)
@@ -253,6 +272,8 @@ int registry_start(struct registry *g)
                 r = store_each_tag(g->store, load_tag, g);
         if (r >= 0)
                 r = store_count_by_directory(g->store, load_count, g);
+        if (r >= 0)
+                r = store_count_by_cred(g->store, load_count_of_cred, g);
         if (r >= 0)
                 r = store_suspect_tags(g->store);
         if (r >= 0)

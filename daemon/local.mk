@@ -67,7 +67,9 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/tell.c \
 	%D%/token.c \
 	%D%/tombstone.c \
-	%D%/unit.c
+	%D%/unit.c \
+	%D%/usage.c \
+	%D%/usage.h
 %C%_libtempfiled_la_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS) $(SQLITE_CFLAGS) \
 	-DSYSCONFDIR='"$(sysconfdir)"' -DPREFIX='"$(prefix)"'
 %C%_libtempfiled_la_LIBADD = $(SYSTEMD_LIBS) $(SQLITE_LIBS)

@@ -31,6 +31,7 @@ struct log_fields {
 #define LOG_ID_STORE_FAILED "5d6b4d1f6a0c4e5b9a4f0a5c7e1d2b34"
 #define LOG_ID_UNKNOWN "5d6b4d1f6a0c4e5b9a4f0a5c7e1d2b35"
 #define LOG_ID_CONFIG "5d6b4d1f6a0c4e5b9a4f0a5c7e1d2b36"
+#define LOG_ID_LIMIT "5d6b4d1f6a0c4e5b9a4f0a5c7e1d2b37"
 
 void log_set_level(int priority);
 

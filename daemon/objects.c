@@ -118,6 +118,7 @@ int registry_hold_cred(struct registry *g, const struct cred *c, struct known_cr
                 free(k);
                 return -ENOMEM;
         }
+        k->user = usage_user(g->usage, c->uid);
         if (insert(k, &g->creds_by_id, by_cred_id) < 0 ||
             insert(k, &g->creds_by_value, by_cred) < 0)
                 return -ENOMEM; /* stays: it may be in one of the trees */
@@ -155,6 +156,7 @@ int registry_add_cred(struct registry *g, const struct cred *c, struct known_cre
 static void free_directory(struct registry *g, struct directory *d)
 {
         pool_close(g->pool, 0, d->fd);
+        usage_give_back(d->holder, USAGE_DESCRIPTORS, 1);
         free(d->path);
         free(d);
 }
@@ -201,9 +203,20 @@ static int store_known_directory(struct registry *g, struct directory *d)
         return store_add_directory(g->store, &row);
 }
 
+/* Whether somebody may have one that only the descriptor leads to was asked before it came to be. */
+void registry_keep_open(struct directory *d, struct usage_user *user, int *fd)
+{
+        if (d->fd >= 0 || *fd < 0 || (!d->is_foreign && !usage_has_room(user, USAGE_DESCRIPTORS)))
+                return;
+        d->fd = TAKE_FD(*fd);
+        d->holder = user;
+        usage_take(user, USAGE_DESCRIPTORS, 1);
+}
+
 /* *fd is taken when it is of use. */
 int registry_add_directory(struct registry *g, const char *path, const struct identity *i,
-                           bool is_foreign, int *fd, struct directory **ret)
+                           bool is_foreign, struct usage_user *user, int *fd,
+                           struct directory **ret)
 {
         struct directory key = { .path = (char *) path, .identity = *i }, *d = NULL;
         int r;
@@ -215,8 +228,7 @@ int registry_add_directory(struct registry *g, const char *path, const struct id
                 if (r < 0)
                         return r;
         }
-        if (d->fd < 0)
-                d->fd = TAKE_FD(*fd);
+        registry_keep_open(d, user, fd);
         if (is_foreign)
                 d->is_kept = fdstore_keep(g->fdstore, d->id, d->identity.ino, d->fd);
         *ret = d;
@@ -281,10 +293,14 @@ static void on_owner_died(struct watch *w, uint32_t events)
 void registry_owner_ended(struct owner *o)
 {
         struct registry *g = o->registry;
+        struct tag *t;
 
         if (o->state != OWNER_LIVING)
                 return;
         o->state = OWNER_DYING;
+        usage_give_back(o->user, USAGE_OWNERS, 1);
+        TAILQ_FOREACH(t, &o->tags, of_owner)
+        usage_give_back(t->cred->user, USAGE_DIRECTORIES, 1);
         TAILQ_INSERT_TAIL(&g->dying, o, dying);
         g->callbacks.wake(g->callbacks.userdata);
 }
@@ -357,6 +373,9 @@ int registry_hold_owner(struct registry *g, struct owner *o)
         if (r < 0)
                 return r;
         g->n_owners++;
+        o->user = usage_user(g->usage, o->uid);
+        if (o->state == OWNER_LIVING)
+                usage_take(o->user, USAGE_OWNERS, 1);
         return 0;
 }
 
@@ -540,6 +559,8 @@ int registry_hold_tag(struct registry *g, const struct tag *like, struct tag **r
         }
         TAILQ_INSERT_TAIL(&t->owner->tags, t, of_owner);
         t->directory->n_users++;
+        if (t->owner->state == OWNER_LIVING)
+                usage_take(t->cred->user, USAGE_DIRECTORIES, 1);
         g->n_tags++;
         *ret = t;
         return 0;
@@ -572,8 +593,13 @@ int registry_add_tag(struct registry *g, const struct tag *like, struct tag **re
 /* Of a tag whose names are all gone for good. */
 void registry_drop_tag(struct registry *g, struct tag *t)
 {
+        uint64_t before = store_entries(g->store);
+
         (void) store_remove_tag(g->store, t->id); /* else it is swept once more at the next start */
-        if (t->owner->at_tag == t) {              /* its owner is being read: on with the next */
+        registry_count_entries(g, t->cred->user, before);
+        if (t->owner->state == OWNER_LIVING)
+                usage_give_back(t->cred->user, USAGE_DIRECTORIES, 1);
+        if (t->owner->at_tag == t) { /* its owner is being read: on with the next */
                 t->owner->at_tag = TAILQ_NEXT(t, of_owner);
                 t->owner->cursor = 0;
         }

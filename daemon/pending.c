@@ -104,15 +104,42 @@ void registry_forget_pending(struct registry *g, uint64_t id)
         p->is_written = false;
 }
 
+/* In the order of their numbers, so that those of one tag follow each other. */
+struct writing {
+        struct registry *registry;
+        struct tag *tag;
+};
+
+static struct tag *tag_of(struct writing *w, const struct pending *p)
+{
+        if (!w->tag || w->tag->id != p->id >> SEQ_BITS)
+                w->tag = registry_tag_by_id(w->registry, p->id >> SEQ_BITS);
+        return w->tag;
+}
+
+/* A report can't be refused. What its user has no room for is in no list, but its tag is swept, so
+ * it goes with its owner all the same; what is asked for with an answer is refused meanwhile. */
+static bool may_be_listed(struct registry *g, struct tag *t)
+{
+        if (!t || usage_may(t->cred->user, USAGE_ENTRIES) >= 0)
+                return true;
+        t->has_unlisted = true;
+        reaping_suspect(g, t);
+        return false;
+}
+
 static void write_pending(const void *node, VISIT visit, void *userdata)
 {
         struct pending *p = *(struct pending *const *) node;
-        struct registry *g = userdata;
+        struct writing *w = userdata;
+        struct registry *g = w->registry;
         struct store_entry e = { .id = p->id,
                                  .kind = p->kind,
                                  .state = WIRE_STATE_LIVE,
                                  .name = p->name,
                                  .created_usec = p->created_usec };
+        uint64_t before = store_entries(g->store);
+        struct tag *t;
 
         if ((visit != leaf && visit != postorder) || p->is_written)
                 return;
@@ -120,17 +147,21 @@ static void write_pending(const void *node, VISIT visit, void *userdata)
                 tell_stored(g, WIRE_EVENT_GONE, p->id);
         else if (g->is_watched)
                 tell_pending(g, WIRE_EVENT_REGISTERED, p);
+        t = tag_of(w, p);
         if (p->is_gone)
                 (void) store_remove_entry(g->store, p->id); /* the commit reports a failure */
-        else if (p->name)
+        else if (p->name && may_be_listed(g, t))
                 (void) store_put_entry(g->store, &e);
+        registry_count_entries(g, t ? t->cred->user : NULL, before);
         p->is_written = true;
 }
 
 /* Into the open transaction, so that the store can be asked about all that was reported. */
 void registry_flush(struct registry *g)
 {
-        twalk_r(g->pending, write_pending, g);
+        struct writing w = { .registry = g };
+
+        twalk_r(g->pending, write_pending, &w);
 }
 
 static void unwrite_pending(const void *node, VISIT visit, void *userdata)

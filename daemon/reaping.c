@@ -294,10 +294,12 @@ static void log_item(const struct batch *b, const struct reap_item *i)
 
 static int record_batch(struct registry *g, struct batch *b)
 {
+        uint64_t before = store_entries(g->store);
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < b->job.n_items; i++)
                 r = record_item(g, &b->job.items[i]);
+        registry_count_entries(g, b->cred->user, before);
         return r;
 }
 

@@ -35,9 +35,14 @@ static void free_registering(struct registering *w)
 /* Said again after a reconnect: what is not said again after it is gone. */
 static void resume_tag(struct registry *g, struct tag *t, struct request *r)
 {
+        uint64_t before;
+
         registry_flush(g);
+        before = store_entries(g->store);
         (void) store_forget_live(g->store, t->id); /* the commit reports a failure */
-        reaping_suspect(g, t);                     /* it may end before it has said all again */
+        registry_count_entries(g, t->cred->user, before);
+        t->has_unlisted = false; /* and is again if it still has too many */
+        reaping_suspect(g, t);   /* it may end before it has said all again */
         r->id = t->id;
         registry_record(g, r);
 }
@@ -141,12 +146,28 @@ static int owner_of_request(struct registry *g, struct peer *p, struct inspect_j
                 *ret = p->owner;
                 return p->owner->state == OWNER_LIVING ? 0 : -ESRCH;
         }
+        r = registry_may(g, p, USAGE_OWNERS);
+        if (r < 0)
+                return r;
         r = registry_add_owner(g, &i->process, &i->pidfd, ret);
         if (r < 0)
                 return r;
         p->owner = *ret;
         TAILQ_INSERT_TAIL(&(*ret)->peers, p, of_owner);
         return 0;
+}
+
+/* Of what a tag needs, and will lead to. */
+static int may_have_tag(struct registry *g, const struct peer *p, const struct inspect_job *i)
+{
+        int r;
+
+        r = registry_may(g, p, USAGE_DIRECTORIES);
+        if (r >= 0)
+                r = registry_may(g, p, USAGE_ENTRIES);
+        if (r >= 0 && i->is_foreign)
+                r = registry_may(g, p, USAGE_DESCRIPTORS);
+        return r;
 }
 
 static int take_tag(struct registry *g, struct inspect_job *i, struct registering *w,
@@ -162,14 +183,17 @@ static int take_tag(struct registry *g, struct inspect_job *i, struct registerin
                 p->cred.caps = i->cred.caps;
                 p->has_caps = true;
         }
+        error = may_have_tag(g, p, i);
+        if (error < 0)
+                return error;
         error = owner_of_request(g, p, i, &like.owner);
         if (error < 0)
                 return error;
         error = registry_add_cred(g, &p->cred, &like.cred);
         if (error < 0)
                 return error;
-        error = registry_add_directory(g, i->path, &i->identity, i->is_foreign, &i->fd,
-                                       &like.directory);
+        error = registry_add_directory(g, i->path, &i->identity, i->is_foreign, like.cred->user,
+                                       &i->fd, &like.directory);
         if (error < 0)
                 return error;
         memcpy(like.key, w->tag.key, NAME_KEY_SIZE);
@@ -207,6 +231,22 @@ int register_numbers(const struct store_entry *e, void *userdata)
         return 0;
 }
 
+/* One that needs no deletion any more. */
+static int remove_entry(struct registry *g, const struct store_entry *e)
+{
+        const struct known_cred *k = registry_cred(g, e->cred);
+        uint64_t before = store_entries(g->store);
+        int r;
+
+        r = store_remove_entry(g->store, e->id);
+        if (r < 0)
+                return r;
+        registry_count_entries(g, k ? k->user : NULL, before);
+        if (e->id >> SEQ_BITS == 0)
+                registry_directory_changes(g, registry_directory(g, e->directory), -1);
+        return 0;
+}
+
 /* By its number: gone, or (SETTLED) this process's claim ends and another's stays. */
 static void report_plain(struct registry *g, struct peer *p, const struct wire_record *m)
 {
@@ -230,8 +270,7 @@ static void report_plain(struct registry *g, struct peer *p, const struct wire_r
         }
         if (g->is_watched)
                 tell_stored(g, WIRE_EVENT_GONE, id);
-        if (store_remove_entry(g->store, id) == 0 && id >> SEQ_BITS == 0)
-                registry_directory_changes(g, registry_directory(g, e.directory), -1);
+        (void) remove_entry(g, &e); /* the commit reports a failure */
 }
 
 void registry_report(struct registry *g, struct peer *p, const void *packet, size_t len)
@@ -295,6 +334,7 @@ int register_prepare_owner(struct peer *p, const struct wire_owner *w, int fd,
 static int put_registered(struct registry *g, struct tag *t, struct owner *o, struct store_entry *e,
                           struct request *r)
 {
+        uint64_t before = store_entries(g->store);
         bool is_plain = e->id == 0;
         int error;
 
@@ -304,8 +344,15 @@ static int put_registered(struct registry *g, struct tag *t, struct owner *o, st
         e->directory = t->directory->id;
         e->cred = t->cred->cred.id;
         error = store_put_entry(g->store, e);
+        if (error >= 0 && store_entries(g->store) > before) {
+                error = usage_may(t->cred->user, USAGE_ENTRIES);
+                if (error < 0)
+                        (void) store_remove_entry(g->store,
+                                                  e->id); /* the commit reports a failure */
+        }
         if (error < 0)
                 return error;
+        registry_count_entries(g, t->cred->user, before);
         if (is_plain)
                 registry_directory_changes(g, t->directory, 1);
         if (g->is_watched)
@@ -430,6 +477,8 @@ static int start_registration(struct registry *g, struct peer *p, struct tag *t,
         if (m->header.opcode == WIRE_TARGET) {
                 registry_flush(g);
                 error = store_get_entry(g->store, t->id << SEQ_BITS | m->seq, made_name, &made);
+                if (error == -ENOENT && t->has_unlisted)
+                        return -EDQUOT;
                 if (error < 0)
                         return error;
                 return inspect_registration(g, p, t, m, made, name, fd, r);
@@ -512,7 +561,7 @@ static void adopt_descriptor(struct registry *g, struct inspect_job *i, struct r
 
         if (t && i->error >= 0 && t->directory->fd < 0 &&
             identity_compare_directory(&t->directory->identity, &i->identity) == IDENTITY_SAME)
-                t->directory->fd = TAKE_FD(i->fd);
+                registry_keep_open(t->directory, t->cred->user, &i->fd);
         inspect_free(i, g->pool);
         free_registering(w);
 }
@@ -544,14 +593,18 @@ void register_inspected(struct job *j, void *userdata)
 
 /* ---- keep ---- */
 
-static uint64_t register_id_of_ref(struct registry *g, const struct wire_ref *ref)
+/* The entry meant. -EDQUOT: it is in no list, since its user had too many in there. */
+static int find_entry(struct registry *g, const struct wire_ref *ref, struct store_entry *ret)
 {
-        struct tag *t;
+        struct tag *t = ref->seq > 0 ? registry_tag_by_tag(g, ref->tag_or_id) : NULL;
+        uint64_t id = t ? t->id << SEQ_BITS | ref->seq : ref->tag_or_id;
+        int r;
 
-        if (ref->seq == 0)
-                return ref->tag_or_id;
-        t = registry_tag_by_tag(g, ref->tag_or_id);
-        return t ? t->id << SEQ_BITS | ref->seq : 0;
+        if (ref->seq > 0 && !t)
+                return -ENOENT;
+        registry_flush(g);
+        r = store_get_entry(g->store, id, register_numbers, ret);
+        return r == -ENOENT && t && t->has_unlisted ? -EDQUOT : r;
 }
 
 /* May this peer change that entry, and is it still there to be changed? */
@@ -588,14 +641,9 @@ static int pass_on(struct registry *g, struct store_entry *e)
 int register_find_changeable(struct registry *g, const struct peer *p, const struct wire_ref *ref,
                              struct store_entry *ret)
 {
-        uint64_t id;
         int r;
 
-        registry_flush(g);
-        id = register_id_of_ref(g, ref);
-        if (id == 0)
-                return -ENOENT;
-        r = store_get_entry(g->store, id, register_numbers, ret);
+        r = find_entry(g, ref, ret);
         if (r >= 0)
                 r = pass_on(g, ret);
         return r < 0 ? r : check_change(g, p, ret);
@@ -624,11 +672,8 @@ void registry_keep(struct registry *g, struct peer *p, const void *packet, struc
                 tell_stored(g, WIRE_EVENT_KEPT, id);
         if (id >> SEQ_BITS) /* a sweep must know that this name is not meant */
                 error = store_change_entry(g->store, id, WIRE_STATE_KEPT, 0, 0, 0, NULL);
-        else {
-                error = store_remove_entry(g->store, id);
-                if (error >= 0)
-                        registry_directory_changes(g, registry_directory(g, e.directory), -1);
-        }
+        else
+                error = remove_entry(g, &e);
         if (error < 0)
                 return registry_fail(g, r, error);
         r->id = id;

@@ -15,6 +15,7 @@
 #include "daemon/reaper.h"
 #include "daemon/registry.h"
 #include "daemon/store.h"
+#include "daemon/usage.h"
 #include "libclient/name.h"
 
 #define SEQ_BITS 32
@@ -28,19 +29,21 @@ struct directory {
         char *path;
         struct identity identity;
         bool is_foreign;
-        bool is_kept;        /* by the service manager, over a restart */
-        bool is_over;        /* foreign, in memory, of an earlier boot: nothing is left of it */
-        uint64_t stored_in;  /* the attempt to commit that it is part of; 0: none */
-        int fd;              /* -1: to be opened by its path */
-        uint64_t n_users;    /* tags, and entries without a tag */
-        unsigned int n_jobs; /* that are out with it */
-        struct owner_list hungry; /* who wait until fewer are */
-        int64_t n_changes;        /* of users, in the open transaction */
+        bool is_kept;       /* by the service manager, over a restart */
+        bool is_over;       /* foreign, in memory, of an earlier boot: nothing is left of it */
+        uint64_t stored_in; /* the attempt to commit that it is part of; 0: none */
+        int fd;             /* -1: to be opened by its path */
+        struct usage_user *holder; /* whose descriptor that counts as */
+        uint64_t n_users;          /* tags, and entries without a tag */
+        unsigned int n_jobs;       /* that are out with it */
+        struct owner_list hungry;  /* who wait until fewer are */
+        int64_t n_changes;         /* of users, in the open transaction */
         TAILQ_ENTRY(directory) changed;
 };
 
 struct known_cred {
-        struct cred cred;   /* never moves, never goes */
+        struct cred cred; /* never moves, never goes */
+        struct usage_user *user;
         uint64_t stored_in; /* the attempt to commit that it is part of; 0: none */
 };
 
@@ -59,6 +62,7 @@ struct tag {
         bool is_sweeping;
         bool is_dead;
         bool is_unreadable;
+        bool has_unlisted;   /* some of what was made under it has no row: its user has too many */
         uint64_t dead_since; /* count of flushes by then */
 };
 TAILQ_HEAD(tag_list, tag);
@@ -80,6 +84,7 @@ struct owner {
         pid_t pid; /* process: its own; else who asked for it */
         uint64_t start;
         uid_t uid;
+        struct usage_user *user; /* who has one more owner because of it */
         char command[16];
         int pidfd;        /* process */
         struct watch end; /* process: of its pidfd */
@@ -132,6 +137,7 @@ struct registry {
         struct registry_callbacks callbacks;
         struct epoch epoch;
         struct config config;
+        struct usage *usage;
         bool is_container; /* owners of another pid namespace have ended */
         bool is_new_boot;  /* the database is of an earlier one */
         bool is_watched;   /* what happens is told */
@@ -174,6 +180,10 @@ struct registry {
 /* registry.c */
 uint64_t now_realtime_usec(void);
 uint64_t now_boottime_usec(void);
+/* May the one who asks have one more of these? 0, or -EDQUOT. */
+int registry_may(struct registry *g, const struct peer *p, enum usage_what what);
+/* @before: store_entries() before the entries of that user were changed. */
+void registry_count_entries(struct registry *g, struct usage_user *user, uint64_t before);
 void registry_fail(struct registry *g, struct request *r, int error);
 void registry_record(struct registry *g, struct request *r);
 void registry_arm_again(struct registry *g);  /* a turn in a second */
@@ -206,9 +216,13 @@ int registry_find_lost_owner(struct registry *g, struct owner *o, struct peer *p
 int registry_add_other_owner(struct registry *g, struct owner *o, const struct peer *p);
 int registry_add_cred(struct registry *g, const struct cred *c, struct known_cred **ret);
 int registry_add_directory(struct registry *g, const char *path, const struct identity *i,
-                           bool is_foreign, int *fd, struct directory **ret);
+                           bool is_foreign, struct usage_user *user, int *fd,
+                           struct directory **ret);
 int registry_add_owner(struct registry *g, struct process *p, int *pidfd, struct owner **ret);
 int registry_add_tag(struct registry *g, const struct tag *like, struct tag **ret);
+/* Has a directory's descriptor kept, if it has none and its user may have one more; then *fd is
+ * taken. */
+void registry_keep_open(struct directory *d, struct usage_user *user, int *fd);
 /* Out of both. */
 void registry_drop_tag(struct registry *g, struct tag *t);
 void registry_drop_owner(struct registry *g, struct owner *o);

@@ -76,6 +76,16 @@ void registry_leave(struct registry *g, struct peer *p, bool is_fault)
 
 /* ---- the turn ---- */
 
+int registry_may(struct registry *g, const struct peer *p, enum usage_what what)
+{
+        return usage_may(usage_user(g->usage, p->cred.uid), what);
+}
+
+void registry_count_entries(struct registry *g, struct usage_user *user, uint64_t before)
+{
+        usage_entries_change(user, (int64_t) (store_entries(g->store) - before));
+}
+
 void registry_fail(struct registry *g, struct request *r, int error)
 {
         if (!r)
@@ -227,6 +237,7 @@ static void commit(struct registry *g)
         r = commit_timed(g);
         if (r < 0)
                 commit_failed(g, r);
+        usage_settle(g->usage, r >= 0);
         registry_settle_pending(g, r >= 0);
         registry_settle_directories(g, r >= 0);
         settle_requests(g, r);
@@ -241,6 +252,7 @@ static void commit(struct registry *g)
                 r = store_commit(g->store);
                 if (r < 0)
                         commit_failed(g, r);
+                usage_settle(g->usage, r >= 0);
                 registry_settle_directories(g, r >= 0);
         }
         batch_start_submitted(g);
@@ -386,6 +398,10 @@ int registry_new(sd_event *event, struct store *store, int state_dirfd, bool is_
         TAILQ_INIT(&g->uncommitted);
         TAILQ_INIT(&g->unsynced);
         (void) cred_can_serve(0); /* reads what this process may do, before a thread starts */
+        r = usage_new(&g->usage);
+        if (r < 0)
+                return r;
+        usage_set_limits(g->usage, &g->config.limits);
         r = epoch_now(&g->epoch);
         if (r < 0)
                 return r;
@@ -435,6 +451,7 @@ void registry_free(struct registry *g)
         registry_free_pending(g);
         registry_free_objects(g);
         poller_free(g->poller);
+        usage_free(g->usage);
         sd_event_unref(g->event);
         free(g);
 }
@@ -442,6 +459,7 @@ void registry_free(struct registry *g)
 void registry_configure(struct registry *g, const struct config *c)
 {
         g->config = *c;
+        usage_set_limits(g->usage, &c->limits);
 }
 
 void registry_be_container(struct registry *g)
@@ -457,6 +475,11 @@ void registry_keep_in(struct registry *g, struct fdstore *f)
 struct poller *registry_poller(struct registry *g)
 {
         return g->poller;
+}
+
+struct usage *registry_usage(struct registry *g)
+{
+        return g->usage;
 }
 
 struct pool *registry_pool(struct registry *g)

@@ -26,6 +26,7 @@ struct config;
 struct fdstore;
 struct owner;
 struct registry;
+struct usage;
 
 /* Who asks: one connection's other end. */
 struct peer {
@@ -96,6 +97,7 @@ void registry_synced(struct registry *g, uint64_t number, int error);
 
 struct pool *registry_pool(struct registry *g);
 struct poller *registry_poller(struct registry *g);
+struct usage *registry_usage(struct registry *g);
 
 /* Does anybody want to know what happens? */
 void registry_watch(struct registry *g, bool is_watched);

@@ -10,6 +10,10 @@
  * its packets gather and wake nobody. Who asks something rings the doorbell, an eventfd that all
  * clients share: then all quiet connections are read at once. A client that abuses it can take a
  * millisecond from others, and no more.
+ *
+ * No user makes a turn long, or keeps it from coming: each has a share of the messages that are read
+ * in a turn, what has to wait comes first in the next one, and after so many events, from whatever
+ * number of connections, the turn comes before any other.
  */
 
 #include "daemon/server.h"
@@ -25,12 +29,16 @@
 #include "daemon/log.h"
 #include "daemon/monitor.h"
 #include "daemon/status.h"
+#include "daemon/usage.h"
 #include "libclient/util.h"
 
 #define TURN_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
+#define TURN_PRIORITY_AT_LAST (SD_EVENT_PRIORITY_NORMAL - 10)
 #define BUDGET 256U         /* packets of one connection in one turn */
 #define DRAIN_BUDGET 65536U /* of one whose process has died */
+#define EVENTS_MAX 512U     /* before a turn that waits for there to be none */
 #define QUIET_USEC USEC_PER_MSEC
+#define TOO_FAST_USEC USEC_PER_MSEC
 #define ACCEPT_PAUSE_USEC (100 * USEC_PER_MSEC)
 #define LISTENERS_MAX 8U
 #define STATUS_USEC USEC_PER_SEC
@@ -53,6 +61,9 @@ struct server {
         struct monitor_list monitors;
         uint64_t n_conns;
         sd_event_source *turn;
+        uint64_t n_turns;
+        unsigned int n_events;     /* since the last turn was asked for */
+        sd_event_source *too_fast; /* the timer of those who may go on in a moment */
         int doorbell_fd;
         sd_event_source *doorbell, *quiet_timer;
         bool is_timed; /* the timer of the quiet is running */
@@ -75,6 +86,8 @@ static void wake(struct server *s)
 {
         s->is_status_old = true;
         (void) sd_event_source_set_enabled(s->turn, SD_EVENT_ONESHOT);
+        if (++s->n_events == EVENTS_MAX)
+                (void) sd_event_source_set_priority(s->turn, TURN_PRIORITY_AT_LAST);
 }
 
 void server_ready(struct server *s, struct conn *c)
@@ -218,28 +231,67 @@ static void tell_status(struct server *s)
 
 /* ---- the turn ---- */
 
+static int on_too_fast_over(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        wake(userdata);
+        return 0;
+}
+
+/* Those whose users have had their share come first in the next turn, which is soon. */
+static void put_off(struct server *s, struct conn_list *late, bool is_share)
+{
+        if (TAILQ_EMPTY(late))
+                return;
+        TAILQ_CONCAT(late, &s->ready, queued);
+        TAILQ_CONCAT(&s->ready, late, queued);
+        if (is_share)
+                return wake(s);
+        (void) sd_event_source_set_time_relative(s->too_fast, TOO_FAST_USEC);
+        (void) sd_event_source_set_enabled(s->too_fast, SD_EVENT_ONESHOT);
+}
+
+static void read_one(struct server *s, struct conn *c, unsigned int budget)
+{
+        unsigned int packets;
+        bool asked, has_more;
+
+        c->is_ready = false;
+        has_more = conn_receive(c, budget, &packets, &asked) > 0;
+        usage_spend_messages(c->user, packets);
+        if (has_more)
+                server_ready(s, c); /* in the next turn, behind the others */
+        else
+                settle_quiet(s, c, packets, asked);
+}
+
 static void read_ready(struct server *s)
 {
-        struct conn_list now = TAILQ_HEAD_INITIALIZER(now);
-        unsigned int packets;
+        struct conn_list now = TAILQ_HEAD_INITIALIZER(now), late = TAILQ_HEAD_INITIALIZER(late);
+        bool is_share = false;
         struct conn *c;
-        bool asked;
+        uint64_t budget;
 
+        s->n_turns++;
         TAILQ_CONCAT(&now, &s->ready, queued);
         while ((c = TAILQ_FIRST(&now))) {
                 TAILQ_REMOVE(&now, c, queued);
-                c->is_ready = false;
-                if (conn_receive(c, BUDGET, &packets, &asked) > 0)
-                        server_ready(s, c); /* more: in the next turn, behind the others */
-                else
-                        settle_quiet(s, c, packets, asked);
+                budget = usage_messages(c->user, s->n_turns);
+                if (budget > 0) {
+                        read_one(s, c, (unsigned int) MIN(budget, BUDGET));
+                        continue;
+                }
+                is_share = is_share || !usage_is_too_fast(c->user);
+                TAILQ_INSERT_TAIL(&late, c, queued);
         }
+        put_off(s, &late, is_share);
 }
 
 static int on_turn(sd_event_source *source, void *userdata)
 {
         struct server *s = userdata;
 
+        s->n_events = 0;
+        (void) sd_event_source_set_priority(s->turn, TURN_PRIORITY); /* nothing, if it is that */
         if (!store_may_write(s->store))
                 return 0; /* a few milliseconds; then writable() wakes */
         read_ready(s);
@@ -399,6 +451,11 @@ static int add_sources(struct server *s)
         if (r < 0)
                 return r;
         (void) sd_event_source_set_enabled(s->accept_again, SD_EVENT_OFF);
+        r = sd_event_add_time_relative(s->event, &s->too_fast, CLOCK_MONOTONIC, 0, 1,
+                                       on_too_fast_over, s);
+        if (r < 0)
+                return r;
+        (void) sd_event_source_set_enabled(s->too_fast, SD_EVENT_OFF);
         return 0;
 }
 
@@ -469,6 +526,7 @@ void server_free(struct server *s)
         sd_event_source_disable_unref(s->quiet_timer);
         sd_event_source_disable_unref(s->status_timer);
         sd_event_source_disable_unref(s->accept_again);
+        sd_event_source_disable_unref(s->too_fast);
         close_fd(s->doorbell_fd);
         sd_event_unref(s->event);
         free(s);
@@ -499,6 +557,20 @@ int server_doorbell(const struct server *s)
         return s->doorbell_fd;
 }
 
+void server_get_nearest_limit(struct server *s, const struct cred *asker,
+                              struct wire_status_reply *ret)
+{
+        bool sees_all = asker->uid == 0 || cred_is_own(asker->uid);
+        struct usage_nearest n = { 0 };
+
+        if (!usage_get_nearest(registry_usage(s->registry), sees_all ? NULL : &asker->uid, &n))
+                return;
+        ret->limit = (uint32_t) n.what + WIRE_LIMIT_CONNECTIONS;
+        ret->limit_uid = n.uid;
+        ret->limit_used = n.used;
+        ret->limit_max = n.max;
+}
+
 void server_get_status(struct server *s, struct wire_status_reply *ret)
 {
         struct registry_status status;
@@ -526,6 +598,7 @@ void server_get_status(struct server *s, struct wire_status_reply *ret)
         ret->commit = status.commit;
         ret->sync = status.sync;
         ret->reap = status.reap;
+        ret->refused = usage_refused(registry_usage(s->registry));
         ret->flags = (uint16_t) ((status.is_power ? WIRE_STATUS_POWER : 0U) |
                                  (s->options.is_system ? WIRE_STATUS_SYSTEM : 0U));
 }

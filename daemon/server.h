@@ -44,6 +44,9 @@ int server_start(struct server *s);
 struct registry *server_registry(struct server *s);
 int server_doorbell(const struct server *s);
 void server_get_status(struct server *s, struct wire_status_reply *ret);
+/* Adds which limit is nearest to its end, of the users that @asker may see. */
+void server_get_nearest_limit(struct server *s, const struct cred *asker,
+                              struct wire_status_reply *ret);
 
 /* Those who want to know what happens. */
 struct monitor_list *server_monitors(struct server *s);

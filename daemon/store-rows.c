@@ -476,7 +476,7 @@ int store_set_boot(struct store *s, sd_id128_t boot, sd_id128_t *ret_last)
         return store_change(s, STMT_SET_BOOT, "b", bytes_of_id(&boot));
 }
 
-static int last_row(struct row *row, const void *fn, void *userdata)
+static int number_row(struct row *row, const void *fn, void *userdata)
 {
         *(uint64_t *) userdata = row_number(row, 0);
         return 0;
@@ -487,7 +487,7 @@ int store_last_of_tag(struct store *s, uint64_t tag_id, uint64_t *ret_id)
         uint64_t last = 0;
         int r;
 
-        r = store_ask(s, STMT_LAST_OF_TAG, last_row, NULL, &last, "i", (int64_t) tag_id);
+        r = store_ask(s, STMT_LAST_OF_TAG, number_row, NULL, &last, "i", (int64_t) tag_id);
         if (r < 0)
                 return r;
         *ret_id = MAX(last, tag_id << SEQ_BITS);
@@ -528,14 +528,25 @@ int store_tag_has_entries(struct store *s, uint64_t tag_id, bool *ret)
         return store_ask(s, STMT_TAG_HAS, any_row, NULL, ret, "i", (int64_t) tag_id);
 }
 
-static int directory_count_row(struct row *row, const void *fn, void *userdata)
+static int count_row(struct row *row, const void *fn, void *userdata)
 {
         return (*(const store_count_fn *) fn)(row_number(row, 0), row_number(row, 1), userdata);
 }
 
 int store_count_by_directory(struct store *s, store_count_fn fn, void *userdata)
 {
-        return store_ask(s, STMT_COUNT_BY_DIRECTORY, directory_count_row, &fn, userdata, "");
+        return store_ask(s, STMT_COUNT_BY_DIRECTORY, count_row, &fn, userdata, "");
+}
+
+int store_count_by_cred(struct store *s, store_count_fn fn, void *userdata)
+{
+        return store_ask(s, STMT_COUNT_BY_CRED, count_row, &fn, userdata, "");
+}
+
+int store_count_of_tag(struct store *s, uint64_t tag_id, uint64_t *ret)
+{
+        *ret = 0;
+        return store_ask(s, STMT_COUNT_OF_TAG, number_row, NULL, ret, "i", (int64_t) tag_id);
 }
 
 static int state_row(struct row *row, const void *fn, void *userdata)

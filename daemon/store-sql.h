@@ -143,6 +143,8 @@ static const char *const migrations[] = {
           " AND (?1 = 0 OR entry = ?1)")                                                           \
         X(COUNT_BY_DIRECTORY,                                                                      \
           "SELECT directory, count(*) FROM entry WHERE id < 1 << 32 GROUP BY directory")           \
+        X(COUNT_BY_CRED, "SELECT cred, count(*) FROM entry WHERE id < 1 << 32 GROUP BY cred")      \
+        X(COUNT_OF_TAG, "SELECT count(*) FROM entry WHERE id >= ?1 << 32 AND id < (?1 + 1) << 32") \
         X(LAST_PLAIN_ENTRY, "SELECT max(id) FROM entry WHERE id < 1 << 32")                        \
         X(LAST_OF_TAG, "SELECT max(id) FROM entry WHERE id < (?1 + 1) << 32 AND id >= ?1 << 32")   \
         X(COUNT_CLAIMS, "SELECT count(*) FROM claim")                                              \

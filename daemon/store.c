@@ -322,6 +322,11 @@ int store_commit(struct store *s)
         return 0;
 }
 
+uint64_t store_entries(const struct store *s)
+{
+        return s->tally.n_entries;
+}
+
 uint64_t store_committed(const struct store *s)
 {
         return s->committed;

@@ -121,6 +121,7 @@ bool store_may_write(const struct store *s);
 
 /* The turn: begin is implied by the first change. Commit returns what failed since. */
 int store_commit(struct store *s);
+uint64_t store_entries(const struct store *s);   /* how many there are, with the open transaction */
 uint64_t store_committed(const struct store *s); /* number of the last commit */
 void store_sync(struct store *s);                /* have the last commit reported when it is safe */
 
@@ -221,9 +222,11 @@ int store_last_of_tag(struct store *s, uint64_t tag_id, uint64_t *ret_id);
 int store_owner_has_entries(struct store *s, uint64_t owner, bool *ret);
 /* Has the tag an entry left, in any state but kept? */
 int store_tag_has_entries(struct store *s, uint64_t tag_id, bool *ret);
-/* How many entries without a tag each directory has. */
-typedef int (*store_count_fn)(uint64_t directory, uint64_t count, void *userdata);
+/* How many entries without a tag each directory has, and each user's credentials. */
+typedef int (*store_count_fn)(uint64_t id, uint64_t count, void *userdata);
 int store_count_by_directory(struct store *s, store_count_fn fn, void *userdata);
+int store_count_by_cred(struct store *s, store_count_fn fn, void *userdata);
+int store_count_of_tag(struct store *s, uint64_t tag_id, uint64_t *ret);
 
 /* Looks at up to @scan entries after *cursor; *cursor is where to go on, 0: that was all. */
 int store_list(struct store *s, uint64_t *cursor, unsigned int scan, store_row_fn fn,

@@ -170,8 +170,8 @@ static int note_name(const struct store_entry *e, void *userdata)
 static int adopt_names(struct registry *g, struct sweep *s, size_t tag)
 {
         struct tag *t = registry_tag_by_id(g, s->job.tags[tag].id);
+        uint64_t before = store_entries(g->store), last = 0;
         struct known_names known = { 0 };
-        uint64_t last = 0;
         int r;
 
         if (!t)
@@ -191,6 +191,7 @@ static int adopt_names(struct registry *g, struct sweep *s, size_t tag)
                 if (s->job.names[i].tag == tag && !tfind(e.name, &known.names, compare_strings))
                         r = store_put_entry(g->store, &e);
         }
+        registry_count_entries(g, t->cred->user, before);
         tdestroy(known.names, free);
         return r;
 }

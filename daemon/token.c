@@ -52,10 +52,14 @@ static int open_pipe(struct registry *g, struct owner *o, int *ret_writer)
 
 int token_new(struct registry *g, const struct peer *p, struct owner **ret, int *ret_fd)
 {
-        struct owner *o = registry_new_owner(g, g->next_owner++);
         char name[TOKEN_NAME_SIZE];
-        int r = 0;
+        struct owner *o;
+        int r;
 
+        r = registry_may(g, p, USAGE_OWNERS);
+        if (r < 0)
+                return r;
+        o = registry_new_owner(g, g->next_owner++);
         if (!o)
                 return -ENOMEM;
         o->kind = WIRE_OWNER_TOKEN;

@@ -132,6 +132,9 @@ int unit_find(struct registry *g, const struct peer *p, const char *path, uint64
                 *ret = w.found;
                 return 0;
         }
+        r = registry_may(g, p, USAGE_OWNERS);
+        if (r < 0)
+                return r;
         o = registry_new_owner(g, g->next_owner++);
         if (!o)
                 return -ENOMEM;

@@ -256,6 +256,11 @@ static void fill_status(const struct client *c, struct tempfile_status *ret)
                 .commit_failures = reply.commit_failures,
                 .is_power = reply.flags & WIRE_STATUS_POWER ? 1 : 0,
                 .is_system = reply.flags & WIRE_STATUS_SYSTEM ? 1 : 0,
+                .limit = reply.limit,
+                .limit_uid = reply.limit_uid,
+                .limit_used = reply.limit_used,
+                .limit_max = reply.limit_max,
+                .refused = reply.refused,
         };
         copy_histogram(&ret->commit, &reply.commit);
         copy_histogram(&ret->sync, &reply.sync);

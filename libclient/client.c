@@ -301,18 +301,33 @@ uint32_t client_number(struct client *c, void *packet)
 
 /* ---- greeting --------------------------------------------------------------------------------- */
 
+/* What came in place of a welcome: this user has too many connections. */
+static int refusal(const struct client *c)
+{
+        struct wire_result m;
+
+        if (wire_header_of(c->packet).opcode != WIRE_RESULT)
+                return -EBADMSG;
+        memcpy(&m, c->packet, sizeof(m));
+        return m.result < 0 ? m.result : -EBADMSG;
+}
+
 static int read_welcome(struct client *c, uint64_t deadline_usec, uint64_t *ret_nonce)
 {
         _cleanup_(closep) int fd = -1;
         struct wire_welcome welcome;
+        bool must_greet;
         int r;
 
         r = receive(c, deadline_usec, &fd);
         if (r < 0)
                 return r;
         if (wire_header_of(c->packet).opcode != WIRE_WELCOME) {
+                must_greet = c->must_greet; /* nothing has changed */
+                r = refusal(c);
                 client_drop(c);
-                return -EBADMSG;
+                c->must_greet = must_greet;
+                return r;
         }
 
         /* Without a doorbell (no descriptor was free) all still works, a millisecond later. */

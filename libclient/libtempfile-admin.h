@@ -127,6 +127,21 @@ struct tempfile_status {
         struct tempfile_histogram commit; /* writing what came together to the database */
         struct tempfile_histogram sync;   /* until the disk has it, where that is promised */
         struct tempfile_histogram reap;   /* from an owner's end until an entry is deleted */
+        /* The limit that is nearest to its end, of all users that the caller may see. */
+        uint32_t limit; /* enum tempfile_limit; 0: none is used at all */
+        uint32_t limit_uid;
+        uint64_t limit_used;
+        uint64_t limit_max;
+        uint64_t refused; /* since start: what a limit did not allow */
+};
+
+/* What a user may have so much of: see tempfiled.conf(5). */
+enum tempfile_limit {
+        TEMPFILE_LIMIT_CONNECTIONS = 1,
+        TEMPFILE_LIMIT_OWNERS = 2,
+        TEMPFILE_LIMIT_ENTRIES = 3,
+        TEMPFILE_LIMIT_DIRECTORIES = 4,
+        TEMPFILE_LIMIT_DESCRIPTORS = 5,
 };
 
 /** tempfile_admin_status() - @ret->size set by the caller. Return: 0. Since: 0.1 */

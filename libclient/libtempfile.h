@@ -418,6 +418,7 @@ int tempfile_persist(struct tempfile *t, const char *target, unsigned int flags)
  *   -ECONNREFUSED, -ETIMEDOUT  the daemon did not answer: nothing has changed, or (timeout) it is
  *             unknown whether it has
  *   -ENOSPC, -ENOMEM  the daemon has no room: nothing has changed
+ *   -EDQUOT   the user had too many to have this one listed when it was made: it stays temporary
  *   -EBADMSG  what answers does not speak this library's language
  *
  * Since: 0.1
@@ -513,8 +514,8 @@ int tempfile_renew(struct tempfile *t, uint32_t sec);
  * For looking at what a crash has left. tempfile_close() deletes it as ever.
  *
  * Return: 0; -EINVAL t NULL, or persisted; -ENOENT, -ESTALE it is gone, or going; -EPERM the
- * handle came from the parent by fork; -ECONNREFUSED, -ETIMEDOUT, -EBADMSG, -ENOSPC, -ENOMEM.
- * Since: 0.1
+ * handle came from the parent by fork; -ECONNREFUSED, -ETIMEDOUT, -EBADMSG, -ENOSPC, -ENOMEM,
+ * -EDQUOT as tempfile_keep(). Since: 0.1
  */
 int tempfile_retain(struct tempfile *t, uint32_t sec);
 
@@ -528,7 +529,7 @@ int tempfile_retain(struct tempfile *t, uint32_t sec);
  * ends this process's copy.
  *
  * Return: the descriptor, close-on-exec; -EINVAL ret_id NULL; -ECONNREFUSED, -ETIMEDOUT, -EBADMSG
- * no daemon answers; -EMFILE, -ENOSPC, -ENOMEM. Since: 0.1
+ * no daemon answers; -EMFILE, -ENOSPC, -ENOMEM; -EDQUOT the user has too many owners. Since: 0.1
  */
 int tempfile_token_new(uint32_t timeout_msec, uint64_t *ret_id);
 

@@ -251,6 +251,7 @@ static bool check_status_reply(const uint8_t *packet, size_t len)
 
         memcpy(&m, packet, sizeof(m));
         return (m.flags & ~STATUS_FLAGS) == 0 && m.reserved == 0 &&
+               m.limit <= WIRE_LIMIT_DESCRIPTORS &&
                ends_with_text(packet, len, sizeof(m), m.version_len);
 }
 

@@ -12,13 +12,18 @@
  * Who says what:
  *
  *     daemon  WELCOME      at once, before anything is asked; carries a nonce and, as descriptor,
- *                          the doorbell (an eventfd)
+ *                          the doorbell (an eventfd). Or RESULT, -EDQUOT, and the end: this user
+ *                          has too many connections
  *     client  HELLO        echoes the nonce; no answer
  *     client  TAG          + directory descriptor -> RESULT
  *     client  REPORT       made and gone, one way, no answer
  *     client  RESERVE, TRACK, TARGET, CLAIM, KEEP, RETAIN, RENEW, TOKEN [+ descriptors] -> RESULT
  *     client  LIST -> ROWS;  STATUS -> STATUS_REPLY;  REAP -> RESULT
  *     client  MONITOR -> RESULT, and from then on EVENTS, one way, until one of the two hangs up
+ *
+ * -EDQUOT answers whatever needs more than its user may have. A report can't be answered: what it
+ * tells of is in no list then, and is found by a sweep when its owner ends; KEEP, RETAIN, CLAIM and
+ * TARGET answer -EDQUOT for it.
  *
  * One-way packets may lie unread for a millisecond. Who waits for an answer, or finds the socket
  * full, rings the doorbell: writes 1 to it after sending.
@@ -352,10 +357,24 @@ struct wire_status_reply {
         struct wire_histogram commit; /* one turn's changes into the database */
         struct wire_histogram sync;   /* from there until the disk has them */
         struct wire_histogram reap;   /* from an owner's end until an entry is deleted */
+        uint64_t refused;             /* since start: what a limit did not allow */
+        /* The limit that is nearest to its end, of the users that the asker may see. */
+        uint64_t limit_used;
+        uint64_t limit_max;
+        uint32_t limit_uid;
+        uint32_t limit; /* enum wire_limit; 0: none is used at all */
 };
 #define WIRE_STATUS_POWER (1U << 0)  /* Durability=power */
 #define WIRE_STATUS_SYSTEM (1U << 1) /* the system instance */
-static_assert(sizeof(struct wire_status_reply) == 440, "");
+static_assert(sizeof(struct wire_status_reply) == 472, "");
+
+enum wire_limit {
+        WIRE_LIMIT_CONNECTIONS = 1,
+        WIRE_LIMIT_OWNERS = 2,
+        WIRE_LIMIT_ENTRIES = 3,
+        WIRE_LIMIT_DIRECTORIES = 4,
+        WIRE_LIMIT_DESCRIPTORS = 5,
+};
 
 /* REAP: try now. By id, or, with id 0, all whose owner is gone. Answers once each was tried; the
  * result is the number deleted, or the first failure. */

@@ -62,9 +62,10 @@ static int notify_open(char *ret_name, size_t size)
 static void daemon_exec(const struct daemon_fixture *d, const char *notify, bool is_traced)
 {
         const char *binary = getenv("TEMPFILED") ?: "tempfiled";
-        const char *argv[] = { "tempfiled", "--socket", d->socket, "--state-dir", d->state_dir,
-                               NULL,        NULL,       NULL,      NULL };
-        size_t argc = 5;
+        const char *argv[] = { "tempfiled",  "--socket", d->socket,   "--state-dir",
+                               d->state_dir, "--config", "/dev/null", NULL,
+                               NULL,         NULL,       NULL };
+        size_t argc = 7;
         sigset_t none;
         int fd;
 
@@ -80,6 +81,8 @@ static void daemon_exec(const struct daemon_fixture *d, const char *notify, bool
         if (is_traced && ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
                 _exit(126);
 
+        if (d->config)
+                argv[6] = d->config;
         if (geteuid() != 0)
                 argv[argc++] = "--user";
         if (d->durability) {

@@ -22,6 +22,7 @@ struct daemon_fixture {
         pid_t pid;                /* 0: not running */
         int notify_fd;            /* -1, or where READY=1 is expected */
         const char *durability;   /* of --durability; NULL: the daemon's own choice */
+        const char *config;       /* of --config; NULL: none, whatever this machine has */
 };
 
 /* @dir exists and is the test's. Starts nothing. Returns 0 or -ENAMETOOLONG. */

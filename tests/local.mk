@@ -197,6 +197,7 @@ attack_programs = \
 	%D%/test-attacks-owners \
 	%D%/test-attacks-paths \
 	%D%/test-attacks-requests \
+	%D%/test-limits \
 	%D%/test-delegate
 check_PROGRAMS += $(attack_programs)
 TESTS += $(attack_programs)
@@ -216,6 +217,10 @@ attack_fixture = \
 %C%_test_attacks_paths_SOURCES = %D%/test-attacks-paths.c $(attack_fixture)
 %C%_test_attacks_paths_CPPFLAGS = $(check_cppflags)
 %C%_test_attacks_paths_LDADD = $(check_ldadd)
+
+%C%_test_limits_SOURCES = %D%/test-limits.c $(attack_fixture)
+%C%_test_limits_CPPFLAGS = $(check_cppflags)
+%C%_test_limits_LDADD = $(check_ldadd)
 
 %C%_test_attacks_requests_SOURCES = %D%/test-attacks-requests.c $(attack_fixture)
 %C%_test_attacks_requests_CPPFLAGS = $(check_cppflags)
@@ -251,7 +256,8 @@ unit_programs = \
 	%D%/test-registry \
 	%D%/test-salvage \
 	%D%/test-store \
-	%D%/test-store-disk
+	%D%/test-store-disk \
+	%D%/test-usage
 check_PROGRAMS += $(unit_programs)
 TESTS += $(unit_programs)
 
@@ -278,6 +284,10 @@ unit_ldadd = \
 %C%_test_salvage_SOURCES = %D%/test-salvage.c
 %C%_test_salvage_CPPFLAGS = $(unit_cppflags)
 %C%_test_salvage_LDADD = $(unit_ldadd)
+
+%C%_test_usage_SOURCES = %D%/test-usage.c
+%C%_test_usage_CPPFLAGS = $(unit_cppflags)
+%C%_test_usage_LDADD = $(unit_ldadd)
 
 %C%_test_store_disk_SOURCES = %D%/test-store-disk.c
 %C%_test_store_disk_CPPFLAGS = $(unit_cppflags)

@@ -49,7 +49,7 @@ daemon_start() {
 
     ((EUID == 0)) || user=(--user)
     mkdir -p "$work/daemon"
-    "$TEMPFILED" "${user[@]}" --socket "$TEMPFILED_SOCKET" --state-dir "$work/daemon/state" \
+    "$TEMPFILED" "${user[@]}" --socket "$TEMPFILED_SOCKET" --state-dir "$work/daemon/state" --config /dev/null \
         >>"$work/daemon/log" 2>&1 &
     daemon_pid=$!
     wait_until daemon_answers && return 0

@@ -169,6 +169,8 @@ static const struct field {
         IN(WIRE_STATUS_REPLY, 0, wire_status_reply, database_bytes, ANY),
         IN(WIRE_STATUS_REPLY, 0, wire_status_reply, version_len, RANGE, VERSION_LEN, VERSION_LEN),
         IN(WIRE_STATUS_REPLY, 0, wire_status_reply, flags, BITS, 3),
+        IN(WIRE_STATUS_REPLY, 0, wire_status_reply, limit, RANGE, 0, WIRE_LIMIT_DESCRIPTORS),
+        IN(WIRE_STATUS_REPLY, 0, wire_status_reply, refused, ANY),
         IN(WIRE_STATUS_REPLY, 0, wire_status_reply, reserved, ZERO),
         IN(WIRE_STATUS_REPLY, 0, wire_status_reply, hung, ANY),
         IN(WIRE_STATUS_REPLY, 0, wire_status_reply, reap.sum_usec, ANY),

@@ -34,6 +34,7 @@ static const struct {
         { "Jobs", "jobs", offsetof(struct tempfile_status, jobs) },
         { "Reaped", "reaped", offsetof(struct tempfile_status, reaped) },
         { "Failed", "failed", offsetof(struct tempfile_status, failed) },
+        { "Refused", "refused", offsetof(struct tempfile_status, refused) },
 };
 
 static uint64_t number_of(const struct tempfile_status *s, size_t i)
@@ -42,6 +43,33 @@ static uint64_t number_of(const struct tempfile_status *s, size_t i)
 
         memcpy(&n, (const char *) s + numbers[i].offset, sizeof(n));
         return n;
+}
+
+/* As the keys of the configuration are called; NULL: nothing, or nothing that this tool knows. */
+static const char *limit_of(const struct tempfile_status *s)
+{
+        static const char *const names[] = {
+                [TEMPFILE_LIMIT_CONNECTIONS] = "MaxConnections",
+                [TEMPFILE_LIMIT_OWNERS] = "MaxOwners",
+                [TEMPFILE_LIMIT_ENTRIES] = "MaxEntries",
+                [TEMPFILE_LIMIT_DIRECTORIES] = "MaxDirectories",
+                [TEMPFILE_LIMIT_DESCRIPTORS] = "MaxDescriptors",
+        };
+
+        return s->limit < ARRAY_SIZE(names) ? names[s->limit] : NULL;
+}
+
+/* Only what is worth a look: the last fifth of it. */
+static void print_limit(const struct tempfile_status *s)
+{
+        const char *limit = limit_of(s);
+        char text[128];
+
+        if (!limit || s->limit_used < s->limit_max / 5 * 4)
+                return;
+        (void) snprintf(text, sizeof(text), "%s of user %u: %" PRIu64 " of %" PRIu64, limit,
+                        s->limit_uid, s->limit_used, s->limit_max);
+        ctl_print_field("Near limit", text);
 }
 
 static uint64_t entries_of(const struct tempfile_status *s)
@@ -154,6 +182,12 @@ static void print_json(const struct ctl *c, const struct tempfile_status *s,
         if (c->has_size)
                 json_unsigned(&j, "held_bytes", g->bytes);
         print_errors_json(&j, g);
+        if (limit_of(s)) {
+                json_string(&j, "limit", limit_of(s));
+                json_unsigned(&j, "limit_uid", s->limit_uid);
+                json_unsigned(&j, "limit_used", s->limit_used);
+                json_unsigned(&j, "limit_max", s->limit_max);
+        }
         json_end(&j, '}');
         json_done(&j);
 }
@@ -220,6 +254,7 @@ static void print_text(const struct tempfile_status *s, const struct gathering *
         if (s->commit_failures > 0)
                 ctl_print_number("Unwritten", s->commit_failures);
         print_errors(g);
+        print_limit(s);
 }
 
 int ctl_status(struct ctl *c)
