@@ -132,7 +132,7 @@ test_status() {
     ctl status
     check "status has its lines" [ "$(sed 's/^ *//; s/:.*//' <<<"$out" | tr '\n' ' ')" = \
         "Version Instance Socket PID Uptime Durability Entries live reaping retained stuck waiting \
-Owners Connections Directories Tags Jobs Reaped Failed Descriptors Database " ]
+Owners Connections Directories Tags Jobs Reaped Failed Refused Descriptors Database " ]
     check "status tells the daemon's descriptors" grep -qE '^Descriptors: [0-9]+ of [0-9]+$' <<<"$(sed 's/^ *//' <<<"$out")"
     ctl status --size
     check "status --size tells what is held" grep -qE '^ *Held: 0$|^ *Held: [0-9.]+[KMG]?$' <<<"$out"

@@ -293,6 +293,71 @@ f = open(path); stay()" "$dir/used/f"
     rm -r "$dir/used"
 }
 
+test_adopt() {
+    local words
+
+    for words in "--adopt --delete" "--adopt --json" "--adopt --all" "--adopt --deleted" "--lease=1h" \
+        "--adopt --lease=0"; do
+        # shellcheck disable=SC2086 # words of a command line
+        ctl scan $words "$dir"
+        check "wrong arguments are told: scan $words" [ "$status" = 2 ]
+    done
+    touch "$dir/a"
+    if ((EUID != 0)) || ! unshare -m true 2>/dev/null ||
+        [[ $(readlink /proc/self/ns/pid) != "pid:[4026531836]" ]]; then
+        ctl scan --adopt --yes --older=0 "$dir"
+        check "where not every process is seen nothing is adopted" [ \
+            "$status:$("$ctl" list --no-legend --under="$dir")" = 1: ]
+        tap_skip "adopting what is left over (4 cases)" "not every process can be seen from in here"
+        rm "$dir/a"
+        return
+    fi
+    scan_alone --adopt --older=0 --dry-run "$dir"
+    check "--adopt --dry-run does nothing" [ "$status:$("$ctl" list --no-legend --under="$dir")" = 0: ]
+    scan_alone --adopt --older=0 --yes "$dir"
+    check "--adopt says how many" out_like $'*\n1 adopted, *in all.'
+    ctl list --json --under="$dir"
+    check "what is adopted has a lease of a week" [ "$(json '[(e["owner"]["kind"],
+        round((e["expires_usec"] - e["created_usec"]) / 86400e6)) for e in j]')" = "[('lease', 7)]" ]
+    ctl scan --json --all --older=0 "$dir"
+    check "and is tracked from then on" [ "$(verdict a)" = tracked ]
+    ctl keep -q "$dir/a"
+    scan_alone --adopt --lease=1s --older=0 --yes "$dir"
+    check "--lease says when it goes" wait_until is_gone "$dir/a"
+}
+
+# A user's own daemon, which root asks, too.
+test_instances() {
+    local runtime=/run/user/64321 daemon path
+
+    ctl list --all-instances --sort=age
+    check "what can't be sorted is told" [ "$status" = 2 ]
+    if ((EUID != 0)) || [[ -e $runtime ]] || ! mkdir -p "$runtime/tempfiled" 2>/dev/null; then
+        tap_skip "what users' daemons have (3 cases)" "needs root, and /run/user"
+        return
+    fi
+    chown 64321 "$runtime" "$runtime/tempfiled"
+    chmod 700 "$runtime"
+    setpriv --reuid=64321 --regid=64321 --clear-groups "$TEMPFILED" --user \
+        --socket "$runtime/tempfiled/socket" --state-dir "$runtime/tempfiled/state" 2>"$work/err" &
+    daemon=$!
+    chmod 711 "$work"
+    chmod 777 "$dir"
+    wait_until [ -S "$runtime/tempfiled/socket" ]
+    path=$(setpriv --reuid=64321 --regid=64321 --clear-groups "$ctl" \
+        --socket="$runtime/tempfiled/socket" mktemp -p "$dir" --owner-pid=$daemon)
+    ctl list --all-instances
+    check "--all-instances has what users' daemons have" out_like "*INSTANCE*64321 *$path*"
+    ctl list --all-instances --json
+    check "in JSON, too" [ "$(json '[e["instance"] for e in j if e["path"] == "'"$path"'"]')" = "['64321']" ]
+    ctl scan --json --all --older=0 "$dir"
+    check "what a user's daemon looks after is not left over" [ "$(verdict "${path##*/}")" = tracked ]
+    end_process $daemon KILL
+    ctl list --all-instances
+    check "one that has ended is no failure" [ "$status:$err" = 0: ]
+    rm -rf "$runtime" "$path"
+}
+
 test_deleted() {
     subject "$stay
 f = open(path, 'w'); g = os.dup(f.fileno())
@@ -319,6 +384,8 @@ test_odd_names
 test_private
 test_exclusions
 test_delete
+test_adopt
+test_instances
 test_deleted
 tap_plan $tap_number
 tap_end

@@ -80,6 +80,8 @@ struct ctl {
 
         bool is_deleted; /* scan: files without a name that are still open */
         bool is_delete;
+        bool is_adopt;
+        bool has_all_instances;
 
         const char *variable; /* run: that names the directory; NULL: the usual ones */
         uint32_t retain_sec;

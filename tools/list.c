@@ -16,12 +16,15 @@
 #include "tools/ctl.h"
 #include "tools/entry.h"
 #include "tools/filter.h"
+#include "tools/instances.h"
 #include "tools/pager.h"
 #include "tools/table.h"
 
 /* Title, least width, priority, weight, number. At 20 columns STATE and PATH are left. */
+enum { INSTANCE = 0, SIZE = 8, N_COLUMNS = 10 };
 /* clang-format off */
-static const struct table_column columns[] = {
+static const struct table_column columns[N_COLUMNS] = {
+        [INSTANCE] = { "INSTANCE", 6, 45, 1, false },
         { "ID", 0, 40, 1, false },
         { "STATE", 0, 90, 1, false },
         { "KIND", 4, 30, 1, false },
@@ -29,18 +32,7 @@ static const struct table_column columns[] = {
         { "PID", 0, 80, 1, true },
         { "OWNER", 7, 70, 1, false },
         { "AGE", 0, 50, 1, true },
-        { "PATH", 10, 100, 4, false },
-};
-
-static const struct table_column columns_with_size[] = {
-        { "ID", 0, 40, 1, false },
-        { "STATE", 0, 80, 1, false },
-        { "KIND", 4, 30, 1, false },
-        { "USER", 4, 60, 1, false },
-        { "PID", 0, 75, 1, true },
-        { "OWNER", 7, 70, 1, false },
-        { "AGE", 0, 50, 1, true },
-        { "SIZE", 0, 90, 1, true },
+        [SIZE] = { "SIZE", 0, 95, 1, true },
         { "PATH", 10, 100, 4, false },
 };
 /* clang-format on */
@@ -49,12 +41,16 @@ struct listing {
         const struct ctl *ctl;
         struct filter filter;
         struct table *table; /* else JSON */
+        struct table_column shown[N_COLUMNS];
+        size_t n_shown;
         struct json json;
-        bool is_kept; /* until all are there, to be sorted */
+        const char *instance; /* NULL: only one is asked */
+        bool is_kept;         /* until all are there, to be sorted */
         struct collection kept;
         int64_t n;
         uint64_t bytes;
         bool is_partial; /* the sum is not all */
+        int status;      /* of instances that could not be asked */
 };
 
 static enum table_color color_of(uint32_t state)
@@ -72,27 +68,57 @@ static enum table_color color_of(uint32_t state)
         }
 }
 
+/* Is this column wanted? */
+static bool is_shown(const struct listing *l, size_t column)
+{
+        if (column == INSTANCE)
+                return l->ctl->has_all_instances;
+        return column != SIZE || l->ctl->has_size;
+}
+
 static int print_row(struct listing *l, const struct tempfile_entry *e, const struct usage *usage)
 {
-        char id[ENTRY_ID_SIZE], age[ENTRY_AGE_SIZE], pid[16] = "-", size[QUANTITY_SIZE_SIZE];
+        char id[ENTRY_ID_SIZE], age[ENTRY_AGE_SIZE], pid[16] = "-", size[QUANTITY_SIZE_SIZE] = "";
         char owner[ENTRY_OWNER_SIZE];
         const char *kind = e->kind == TEMPFILE_KIND_DIRECTORY ? "dir" : entry_kind_name(e->kind);
-        const char *cells[ARRAY_SIZE(columns_with_size)] = {
-                id, entry_state_name(e->state), kind, entry_user_name(e->uid), pid, owner, age,
+        const char *all[N_COLUMNS] = {
+                l->instance,
+                id,
+                entry_state_name(e->state),
+                kind,
+                entry_user_name(e->uid),
+                pid,
+                owner,
+                age,
+                size,
+                e->path,
         };
-        size_t n = ARRAY_SIZE(columns) - 1;
+        const char *cells[N_COLUMNS];
+        size_t n = 0;
 
         entry_format_id(e->id, id);
         entry_format_since(e->created_usec, age);
         entry_format_owner(e, owner);
         if (entry_has_process(e))
                 (void) snprintf(pid, sizeof(pid), "%" PRIu32, e->pid);
-        if (usage) {
+        if (usage)
                 entry_format_usage(usage, size);
-                cells[n++] = size;
-        }
-        cells[n] = e->path;
+        for (size_t i = 0; i < N_COLUMNS; i++)
+                if (is_shown(l, i))
+                        cells[n++] = all[i];
         return table_add(l->table, cells, color_of(e->state));
+}
+
+static void print_object(struct listing *l, const struct tempfile_entry *e,
+                         const struct usage *usage)
+{
+        json_begin(&l->json, NULL, '{');
+        if (l->instance)
+                json_string(&l->json, "instance", l->instance);
+        entry_print_json_members(&l->json, e);
+        if (usage)
+                entry_print_json_usage(&l->json, usage);
+        json_end(&l->json, '}');
 }
 
 /* The output's reader may have gone: then there is no point in going on. */
@@ -103,7 +129,7 @@ static int print_entry(struct listing *l, const struct tempfile_entry *e, const 
         if (l->table)
                 r = print_row(l, e, usage);
         else
-                entry_print_json(&l->json, e, usage);
+                print_object(l, e, usage);
         return r < 0 ? r : ferror(stdout) ? -EPIPE : 0;
 }
 
@@ -134,20 +160,39 @@ static int tell_failure(int64_t error)
         return ctl_error("cannot list: %s", ctl_strerror((int) error));
 }
 
-/* 0, or negative errno. */
-static int list_entries(struct listing *l, struct tempfile_admin *a)
+static int print_kept(struct listing *l)
 {
-        int64_t n;
         int r = 0;
 
-        n = tempfile_admin_list(a, &l->ctl->filter, on_entry, l);
-        if (n < 0)
-                return (int) n;
         collection_sort(&l->kept, l->ctl->sort, l->ctl->is_reverse);
         for (size_t i = 0; i < l->kept.n && r >= 0; i++)
                 r = print_entry(l, &l->kept.items[i].entry,
                                 l->ctl->has_size ? &l->kept.items[i].usage : NULL);
         return r;
+}
+
+/* 0, or negative errno. */
+static int list_instance(const struct instance *i, void *userdata)
+{
+        struct listing *l = userdata;
+        int64_t n;
+
+        l->instance = i->name;
+        n = tempfile_admin_list(i->admin, &l->ctl->filter, on_entry, l);
+        return n < 0 && n != -EPIPE ? (int) n : 0;
+}
+
+/* 0, or negative errno. */
+static int list_entries(struct listing *l, struct tempfile_admin *a)
+{
+        int64_t n;
+
+        if (!a) {
+                l->status = instances_each(list_instance, l);
+                return 0;
+        }
+        n = tempfile_admin_list(a, &l->ctl->filter, on_entry, l);
+        return n < 0 ? (int) n : print_kept(l);
 }
 
 static int list_as_json(struct listing *l, struct tempfile_admin *a)
@@ -161,7 +206,7 @@ static int list_as_json(struct listing *l, struct tempfile_admin *a)
                 return tell_failure(r); /* without the end nobody takes it for all of it */
         json_end(&l->json, ']');
         json_done(&l->json);
-        return CTL_OK;
+        return l->status;
 }
 
 static void print_count(const struct listing *l)
@@ -184,8 +229,10 @@ static int list_as_table(struct listing *l, struct tempfile_admin *a)
         int r, error;
 
         pager_open(c);
-        r = table_new(stdout, c->has_size ? columns_with_size : columns,
-                      ARRAY_SIZE(columns) + (c->has_size ? 1 : 0), &style, &table);
+        for (size_t i = 0; i < N_COLUMNS; i++)
+                if (is_shown(l, i))
+                        l->shown[l->n_shown++] = columns[i];
+        r = table_new(stdout, l->shown, l->n_shown, &style, &table);
         if (r < 0)
                 return ctl_error("%s", ctl_strerror(r));
         l->table = table;
@@ -197,7 +244,7 @@ static int list_as_table(struct listing *l, struct tempfile_admin *a)
                 return ctl_error("%s", ctl_strerror(r));
         if (c->has_legend || c->has_total)
                 print_count(l);
-        return CTL_OK;
+        return l->status;
 }
 
 static int check_arguments(struct ctl *c)
@@ -210,6 +257,8 @@ static int check_arguments(struct ctl *c)
         if (c->has_total && c->is_json)
                 return ctl_usage_error(c->command, "--total and --json exclude each other: sum up "
                                                    "the members \"size\"");
+        if (c->has_all_instances && (c->sort || c->is_reverse))
+                return ctl_usage_error(c->command, "--all-instances is not to be sorted");
         c->has_size = c->has_size || (c->sort && streq(c->sort, "size"));
         return CTL_OK;
 }
@@ -221,7 +270,7 @@ int ctl_list(struct ctl *c)
         int r;
 
         r = check_arguments(c);
-        if (r == CTL_OK)
+        if (r == CTL_OK && !c->has_all_instances)
                 r = ctl_connect(0, &a);
         if (r != CTL_OK)
                 return r;

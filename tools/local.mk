@@ -22,6 +22,8 @@ noinst_LTLIBRARIES += %D%/libtempfilectl.la
 	%D%/filter.c \
 	%D%/filter.h \
 	%D%/give.c \
+	%D%/instances.c \
+	%D%/instances.h \
 	%D%/inuse.c \
 	%D%/inuse.h \
 	%D%/json.c \
@@ -52,7 +54,7 @@ noinst_LTLIBRARIES += %D%/libtempfilectl.la
 	%D%/renew.c \
 	%D%/retain.c \
 	%D%/run.c \
-	%D%/scan-delete.c \
+	%D%/scan-clean.c \
 	%D%/scan.c \
 	%D%/scan.h \
 	%D%/select.c \

@@ -284,9 +284,17 @@ const struct option_row option_rows[] = {
         { "delete", 0, ARG_NONE, CTL_SCAN, NULL,
           "delete what was found, after asking", set_flag, AT(is_delete) },
         { "dry-run", 'n', ARG_NONE, CTL_SCAN, NULL,
-          "with --delete: only say what would be done", set_flag, AT(is_dry_run) },
+          "with --delete or --adopt: only say what would be done", set_flag, AT(is_dry_run) },
         { "yes", 'y', ARG_NONE, CTL_SCAN, NULL,
-          "with --delete: do not ask", set_flag, AT(is_yes) },
+          "with --delete or --adopt: do not ask", set_flag, AT(is_yes) },
+
+        { "adopt", 0, ARG_NONE, CTL_SCAN, NULL,
+          "have what was found deleted in a while, after asking", set_flag, AT(is_adopt) },
+        { "lease", 0, ARG_REQUIRED, CTL_SCAN, "TIME",
+          "with --adopt: after that time, not 1w", apply_seconds, AT(lease_sec) },
+
+        { "all-instances", 0, ARG_NONE, CTL_LIST, NULL,
+          "ask the system's daemon and each user's, as root", set_flag, AT(has_all_instances) },
 
         { "size", 's', ARG_NONE, CTL_METRICS | CTL_STATUS, NULL,
           "show how much room the entries take, too", set_flag, AT(has_size) },

@@ -20,6 +20,7 @@
 #include "libclient/util.h"
 #include "tools/entry.h"
 #include "tools/filter.h"
+#include "tools/instances.h"
 #include "tools/pager.h"
 #include "tools/progress.h"
 #include "tools/table.h"
@@ -127,12 +128,21 @@ static bool is_tracked(const char *path, void *userdata)
         return tfind(path, &s->tracked, compare_paths) != NULL;
 }
 
+static int ask_instance(const struct instance *i, void *userdata)
+{
+        int64_t n = tempfile_admin_list(i->admin, NULL, on_entry, userdata);
+
+        return n < 0 ? (int) n : 0;
+}
+
+/* Root would delete what users' daemons look after, too, and so asks them. */
 static void ask_daemon(struct scan *s)
 {
         _cleanup_(ctl_disconnectp) struct tempfile_admin *a = NULL;
 
         s->has_daemon = tempfile_admin_open(NULL, 0, &a) >= 0 &&
                         tempfile_admin_list(a, NULL, on_entry, s) >= 0;
+        instances_each_user(ask_instance, s);
 }
 
 /* ---- looking ---- */
@@ -341,7 +351,7 @@ static int print_table(const struct scan *s)
         _cleanup_(table_freep) struct table *t = NULL;
         int r;
 
-        if (!s->ctl->is_delete)
+        if (!s->ctl->is_delete && !s->ctl->is_adopt)
                 pager_open(s->ctl);
         r = table_new(stdout, columns, ARRAY_SIZE(columns), &style, &t);
         for (size_t i = 0; i < s->n_found && r >= 0; i++)
@@ -391,7 +401,7 @@ static int scan(struct scan *s)
                 r = print_table(s);
         if (!s->ctl->is_quiet && !s->ctl->is_json)
                 tell_limits(s);
-        return r == CTL_OK && s->ctl->is_delete ? scan_delete(s) : r;
+        return r == CTL_OK && (s->ctl->is_delete || s->ctl->is_adopt) ? scan_clean(s) : r;
 }
 
 static void scan_done(struct scan *s)
@@ -411,12 +421,19 @@ static void scan_done(struct scan *s)
 
 static int check_arguments(const struct ctl *c)
 {
-        if (c->is_delete && (c->is_deleted || c->is_json || c->is_all))
-                return ctl_usage_error(c->command, "--delete excludes --deleted, --json and --all");
+        const bool cleans = c->is_delete || c->is_adopt;
+
+        if (c->is_delete && c->is_adopt)
+                return ctl_usage_error(c->command, "--delete and --adopt exclude each other");
+        if (cleans && (c->is_deleted || c->is_json || c->is_all))
+                return ctl_usage_error(c->command, "%s excludes --deleted, --json and --all",
+                                       c->is_delete ? "--delete" : "--adopt");
+        if (c->lease_sec != 0 && !c->is_adopt)
+                return ctl_usage_error(c->command, "--lease needs --adopt");
         if (c->is_deleted && (c->is_older || c->is_all))
                 return ctl_usage_error(c->command, "--deleted excludes --older and --all");
-        if ((c->is_yes || c->is_dry_run) && !c->is_delete)
-                return ctl_usage_error(c->command, "--yes and --dry-run need --delete");
+        if ((c->is_yes || c->is_dry_run) && !cleans)
+                return ctl_usage_error(c->command, "--yes and --dry-run need --delete or --adopt");
         return CTL_OK;
 }
 

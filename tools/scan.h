@@ -40,8 +40,8 @@ int scan_look_at_processes(struct scan *s);
 /* May not every process have been seen? */
 bool scan_is_incomplete(const struct scan *s);
 
-/* Deletes what was found, after asking. Returns an exit status. */
-int scan_delete(struct scan *s);
+/* Deletes or adopts what was found, after asking. Returns an exit status. */
+int scan_clean(struct scan *s);
 
 /* `scan --deleted`. */
 int scan_deleted(struct ctl *c);

@@ -81,7 +81,7 @@ static uint64_t entries_of(const struct tempfile_status *s)
 
 struct gathering {
         const struct ctl *ctl;
-        struct collection failing; /* the newest that could not be deleted */
+        struct collection failing; /* the first that could not be deleted */
         bool has_more;
         uint64_t bytes;
         bool is_partial;
@@ -94,7 +94,7 @@ static int on_failing(const struct tempfile_entry *e, void *userdata)
         if (e->error == 0)
                 return 0;
         g->has_more = g->failing.n == FAILING_MAX;
-        return g->has_more ? 0 : collection_add(&g->failing, e, NULL);
+        return g->has_more ? -ECANCELED : collection_add(&g->failing, e, NULL);
 }
 
 static int on_held(const struct tempfile_entry *e, void *userdata)
@@ -108,18 +108,20 @@ static int on_held(const struct tempfile_entry *e, void *userdata)
         return 0;
 }
 
-static int gather(struct gathering *g, struct tempfile_admin *a)
+/* A list of a million entries takes its time, and is only asked for where there is something. */
+static int gather(struct gathering *g, struct tempfile_admin *a, const struct tempfile_status *s)
 {
         const struct tempfile_filter leaked = {
                 .size = sizeof(leaked),
                 .flags = TEMPFILE_LIST_LEAKED,
         };
-        int64_t n;
+        int64_t n = 0;
 
-        n = tempfile_admin_list(a, &leaked, on_failing, g);
-        if (n >= 0 && g->ctl->has_size)
+        if (s->stuck + s->waiting > 0)
+                n = tempfile_admin_list(a, &leaked, on_failing, g);
+        if ((n >= 0 || n == -ECANCELED) && g->ctl->has_size)
                 n = tempfile_admin_list(a, NULL, on_held, g);
-        return n < 0 ? (int) n : 0;
+        return n < 0 && n != -ECANCELED ? (int) n : 0;
 }
 
 /* ---- what only /proc tells ---- */
@@ -269,7 +271,7 @@ int ctl_status(struct ctl *c)
                 return r;
         r = tempfile_admin_status(a, &s);
         if (r == 0)
-                r = gather(&g, a);
+                r = gather(&g, a, &s);
         if (r == 0 && c->is_json)
                 print_json(c, &s, &g);
         else if (r == 0)

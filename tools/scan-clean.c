@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * tempfilectl scan --delete: deletes what nobody has.
+ * tempfilectl scan --delete and --adopt: deletes what nobody has, or has the daemon do so in a
+ * while, so that who misses it can keep it.
  *
  * Refuses where its verdicts rest on too little: when a process or the daemon could not be asked,
  * and on file systems where other machines' processes may have what is there. Between showing and
@@ -14,12 +15,15 @@
 #include <stdio.h>
 #include <sys/vfs.h>
 
+#include "libclient/libtempfile.h"
 #include "libclient/remover.h"
 #include "libclient/util.h"
 #include "tools/confirm.h"
 #include "tools/quantity.h"
 #include "tools/scan.h"
+#include "tools/select.h"
 
+#define LEASE_SEC (7 * 86400U)
 #define XFS_MAGIC 0x58465342
 #define ZFS_MAGIC 0x2fc12fc1
 #define BCACHEFS_MAGIC 0xca451a4e
@@ -43,17 +47,24 @@ static bool is_local(int fd)
         return false;
 }
 
+static const char *done_word(const struct scan *s)
+{
+        return s->ctl->is_adopt ? "adopted" : "deleted";
+}
+
 static int refuse(const struct scan *s)
 {
+        const char *done = done_word(s);
+
         if (scan_is_incomplete(s))
-                return ctl_error("nothing was deleted: not every process could be seen");
+                return ctl_error("nothing was %s: not every process could be seen", done);
         if (!s->has_daemon)
-                return ctl_error("nothing was deleted: no tempfiled says what it looks after");
+                return ctl_error("nothing was %s: no tempfiled says what it looks after", done);
         for (size_t i = 0; i < s->n_directories; i++)
                 if (!is_local(s->directories[i].fd))
-                        return ctl_error("nothing was deleted: '%s' is on a network, FUSE or "
+                        return ctl_error("nothing was %s: '%s' is on a network, FUSE or "
                                          "unknown file system",
-                                         s->directories[i].path);
+                                         done, s->directories[i].path);
         return CTL_OK;
 }
 
@@ -62,9 +73,10 @@ static int ask(const struct scan *s)
         if (s->ctl->is_yes)
                 return CTL_OK;
         if (!confirm_is_possible())
-                return ctl_error("nothing was deleted: no terminal to ask at; --yes deletes "
-                                 "without asking");
-        return confirm_ask("delete %s %zu", s->n_found == 1 ? "this" : "these", s->n_found);
+                return ctl_error("nothing was %s: no terminal to ask at; --yes asks nothing",
+                                 done_word(s));
+        return confirm_ask("%s %s %zu", s->ctl->is_adopt ? "adopt" : "delete",
+                           s->n_found == 1 ? "this" : "these", s->n_found);
 }
 
 static const struct scan_directory *directory_of(const struct scan *s, const char *path)
@@ -107,9 +119,57 @@ static int delete_one(const struct scan *s, const struct leftover *l)
         return CTL_OK;
 }
 
-int scan_delete(struct scan *s)
+/* ---- adopting ---- */
+
+/* Something else was there by then: it is not to be deleted after all. */
+static void let_go(const char *path)
+{
+        _cleanup_(selection_freep) struct selection *wanted = NULL;
+        _cleanup_(ctl_disconnectp) struct tempfile_admin *a = NULL;
+        char *const paths[] = { (char *) path };
+
+        if (tempfile_admin_open(NULL, 0, &a) < 0 || selection_new(paths, 1, &wanted) < 0 ||
+            selection_find(wanted, a, NULL) < 0)
+                return;
+        for (size_t i = 0; i < wanted->items[0].n_ids; i++)
+                (void) tempfile_admin_keep(a, wanted->items[0].ids[i]);
+}
+
+/* Judged after it is registered: what is meant by then is what is there. */
+static int adopt_one(const struct scan *s, const struct leftover *l)
+{
+        const struct scan_directory *d = directory_of(s, l->path);
+        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct tempfile *t;
+        int r;
+
+        o.owner_kind = TEMPFILE_OWNER_LEASE;
+        o.lease_sec = s->ctl->lease_sec != 0 ? s->ctl->lease_sec : LEASE_SEC;
+        r = tempfile_track(l->path, &o, &t);
+        if (r < 0)
+                return ctl_error("cannot adopt '%s': %s", l->path, ctl_strerror(r));
+        if (!d || !is_still_leftover(s, d, l)) {
+                let_go(tempfile_path(t));
+                r = ctl_error("'%s' has changed and was left alone", l->path);
+        }
+        (void) tempfile_close(t); /* it has another owner: this frees the handle only */
+        return r;
+}
+
+/* ---- together ---- */
+
+static void print_done(const struct scan *s, size_t n, uint64_t bytes)
 {
         char size[QUANTITY_SIZE_SIZE];
+
+        if (s->ctl->is_quiet)
+                return;
+        quantity_format_bytes(bytes, size);
+        printf("%zu %s, %s%s.\n", n, done_word(s), size, s->ctl->is_adopt ? " in all" : " freed");
+}
+
+int scan_clean(struct scan *s)
+{
         int r, status = CTL_OK;
         uint64_t bytes = 0;
         size_t n = 0;
@@ -127,13 +187,11 @@ int scan_delete(struct scan *s)
         if (r != CTL_OK)
                 return r;
         for (size_t i = 0; i < s->n_found; i++) {
-                r = delete_one(s, &s->found[i]);
+                r = s->ctl->is_adopt ? adopt_one(s, &s->found[i]) : delete_one(s, &s->found[i]);
                 status = r == CTL_OK ? status : r;
                 bytes += r == CTL_OK ? s->found[i].usage.bytes : 0;
                 n += r == CTL_OK;
         }
-        quantity_format_bytes(bytes, size);
-        if (!s->ctl->is_quiet)
-                printf("%zu deleted, %s freed.\n", n, size);
+        print_done(s, n, bytes);
         return status;
 }
