@@ -75,6 +75,21 @@ test_table() {
     end_process $monitor TERM
 }
 
+# At 20 columns what happened, and to what, is left.
+test_narrow() {
+    local terminal
+
+    COLUMNS=20 TERM=dumb script -qefc "'$ctl' monitor" "$work/narrow" </dev/null >/dev/null 2>&1 &
+    terminal=$!
+    wait_until has PATH narrow
+    "$ctl" run -d "$files/a" true
+    wait_until has reaped narrow
+    out=$(tr -d '\r' <"$work/narrow" | grep -v '^Script')
+    check "a narrow terminal has events and paths" [ "$(sed -n '1p' <<<"$out" | tr -s ' ')" = "EVENT PATH" ]
+    check "and no line is wider" [ "$(wc -L <<<"$out")" -le 20 ]
+    end_process $terminal TERM
+}
+
 test_failure() {
     local dir=$files/stuck path
 
@@ -238,6 +253,7 @@ test_daemon_gone() {
 
 daemon_start || exit 1
 test_table
+test_narrow
 test_failure
 test_json
 test_filters

@@ -23,7 +23,7 @@
 /* clang-format off */
 static const struct table_column columns[] = {
         { "TIME", 0, 50, 1, false },
-        { "EVENT", 0, 90, 1, false },
+        { "EVENT", 8, 95, 1, false }, /* at 20 columns beside PATH */
         { "ID", 0, 40, 1, false },
         { "USER", 4, 60, 1, false },
         { "PID", 0, 80, 1, true },
