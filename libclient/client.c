@@ -440,6 +440,7 @@ int client_request(struct client *c, void *packet, size_t len, int fd, uint16_t 
         bool is_sent = false;
         int r;
 
+        c->was_repeated = false;
         for (unsigned int i = 0;; i++) {
                 r = ask_once(c, packet, len, fd, expected, deadline_usec, &is_sent);
                 if (r != -ECONNRESET && !(is_sent && r == -ECONNREFUSED))
@@ -448,6 +449,7 @@ int client_request(struct client *c, void *packet, size_t len, int fd, uint16_t 
                         return -ECONNRESET;
 
                 /* Heard, perhaps: only the answer can tell, and the daemon comes back. */
+                c->was_repeated = c->was_repeated || is_sent;
                 if (is_sent)
                         mark_repeated(packet);
                 if (i > 0) /* the first loss may be an old one, noticed only now */

@@ -228,6 +228,13 @@ static struct wire_ref ref_of(const struct entry *e)
         return (struct wire_ref) { .tag_or_id = e->place->tag, .seq = e->seq };
 }
 
+/* A claim that is refused when it is asked again may have been stored at the first time, and a new
+ * owner that has ended since be the reason. Only one that is not there is sure not to be. */
+static int doubt_refusal(const struct session *s, int r)
+{
+        return r < 0 && r != -ENOENT && s->client.was_repeated ? -ETIMEDOUT : r;
+}
+
 static int claim(struct place *p, struct entry *e, struct wire_claim *packet, int fd,
                  uint64_t deadline_usec)
 {
@@ -237,8 +244,10 @@ static int claim(struct place *p, struct entry *e, struct wire_claim *packet, in
                 return -ECONNREFUSED; /* made without a daemon, and not registered since */
         p->pins++;
         r = announce_anew(p, deadline_usec);
-        if (r == 0)
+        if (r == 0) {
                 r = session_request(p->session, packet, sizeof(*packet), fd, deadline_usec, &e->id);
+                r = doubt_refusal(p->session, r);
+        }
         p->pins--;
         if (r == -ETIMEDOUT)
                 e->is_unsure = true;

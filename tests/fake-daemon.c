@@ -100,7 +100,9 @@ static struct rule take_rule(uint16_t opcode)
         struct rule r = rules[opcode];
 
         if (rules[opcode].times > 0 && --rules[opcode].times == 0)
-                rules[opcode] = (struct rule) { FAKE_ANSWER, 0, 0 };
+                rules[opcode] = r.action == FAKE_HANG_UP && r.result < 0
+                                        ? (struct rule) { FAKE_ANSWER, r.result, 1 }
+                                        : (struct rule) { 0 };
         return r;
 }
 

@@ -21,7 +21,7 @@ enum fake_action {
         FAKE_IGNORE,  /* never answer */
         FAKE_LATE,    /* answer when the next packet has come, before that one's answer */
         FAKE_GARBAGE, /* answer with bytes that mean nothing */
-        FAKE_HANG_UP, /* close the connection instead */
+        FAKE_HANG_UP, /* close the connection instead; the result, if any, is the next one's */
 };
 
 struct fake_packet {

@@ -10,6 +10,7 @@
 #include <check.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/syscall.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -160,6 +161,26 @@ START_TEST(a_lost_request_is_asked_again_and_says_so)
         ck_assert_uint_eq(m.flags, WIRE_REGISTER_RESUME);
         ck_assert_int_eq(tempfile_close(t), 0);
         ck_assert_uint_eq(count_files(stage_dir), 0);
+}
+END_TEST
+
+/* The first may have been stored, and its new owner have died of the same thing as the daemon. */
+START_TEST(a_gift_refused_when_it_is_asked_again_is_left_to_the_daemon)
+{
+        struct tempfile *t = make_file();
+        int pidfd = (int) syscall(SYS_pidfd_open, getppid(), 0);
+
+        ck_assert_int_ge(pidfd, 0);
+        fake_set(WIRE_CLAIM, FAKE_HANG_UP, -ESRCH, 1);
+        ck_assert_int_eq(tempfile_give(t, pidfd), -ETIMEDOUT);
+        ck_assert_int_eq(tempfile_close(t), 0); /* perhaps another's */
+        ck_assert_uint_eq(count_files(stage_dir), 1);
+        t = make_file();
+        fake_set(WIRE_CLAIM, FAKE_ANSWER, -ESRCH, 1); /* at the first time it is sure */
+        ck_assert_int_eq(tempfile_give(t, pidfd), -ESRCH);
+        ck_assert_int_eq(tempfile_close(t), 0);
+        ck_assert_uint_eq(count_files(stage_dir), 1);
+        (void) close(pidfd);
 }
 END_TEST
 
@@ -320,6 +341,7 @@ int main(void)
         tcase_add_test(c, signals_do_not_end_the_wait_for_a_busy_daemon);
         tcase_add_test(c, nonsense_ends_the_connection_and_the_next_call_makes_another);
         tcase_add_test(c, a_lost_request_is_asked_again_and_says_so);
+        tcase_add_test(c, a_gift_refused_when_it_is_asked_again_is_left_to_the_daemon);
         tcase_add_test(c, a_late_answer_is_not_taken_for_the_next_one);
         tcase_add_test(c, a_registration_that_comes_through_too_late_is_taken_back);
         tcase_add_test(c, a_hung_daemon_stops_creation_and_nothing_is_made_unsaid);
