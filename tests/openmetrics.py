@@ -3,7 +3,8 @@
 """Reads OpenMetrics text, strictly. Prints one sample a line, or what is wrong, and fails.
 
 As of version 1.0 of the specification, for the types that are used here: what a scraper would
-accept and put into its database, and no more.
+accept and put into its database, and no more. Only types that the older text format has as well,
+since node_exporter reads files by that.
 """
 
 import math
@@ -13,8 +14,7 @@ import sys
 NAME = r'[a-zA-Z_:][a-zA-Z0-9_:]*'
 LABEL = r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\"n])*)"'
 SAMPLE = re.compile(rf'({NAME})(?:\{{({LABEL}(?:,{LABEL})*)\}})? ([-+.0-9eE]+|[-+]Inf|NaN)')
-SUFFIXES = {'gauge': [''], 'counter': ['_total'], 'info': ['_info'],
-            'histogram': ['_bucket', '_count', '_sum']}
+SUFFIXES = {'gauge': [''], 'counter': ['_total'], 'histogram': ['_bucket', '_count', '_sum']}
 CANONICAL = re.compile(r'\+Inf|[0-9]+\.[0-9]+|[0-9]e-0[0-9]')
 
 
@@ -39,8 +39,6 @@ class Family:
         assert key not in self.samples, f'{name} is there twice'
         if self.type in ('counter', 'histogram'):
             assert value >= 0 and not math.isnan(value), f'{name} counts down'
-        if self.type == 'info':
-            assert value == 1, f'{name} is not 1'
         self.samples[key] = value
 
     def end(self):

@@ -142,7 +142,8 @@ static void print_entries(const struct tempfile_status *s)
 
 static void print_status(const struct tempfile_status *s)
 {
-        print_head("build", "info", NULL, "Version of the daemon.");
+        /* Not of type info, at which node_exporter's older reader of such files stops. */
+        print_head("build_info", "gauge", NULL, "Version of the daemon.");
         printf("tempfiled_build_info{version=\"%s\",instance=\"%s\",durability=\"%s\"} 1\n",
                s->version, s->is_system ? "system" : "user", s->is_power ? "power" : "crash");
         print_gauge("uptime_seconds", "seconds", "Time since the daemon started.",
