@@ -4,11 +4,12 @@
 
 unit_files = \
 	%D%/tempfiled.service \
+	%D%/tempfiled-metrics.service \
 	%D%/user/tempfiled.service
 
 if INSTALL_SYSTEM_UNITS
-dist_systemdsystemunit_DATA = %D%/tempfiled.socket
-nodist_systemdsystemunit_DATA = %D%/tempfiled.service
+dist_systemdsystemunit_DATA = %D%/tempfiled.socket %D%/tempfiled-metrics.timer
+nodist_systemdsystemunit_DATA = %D%/tempfiled.service %D%/tempfiled-metrics.service
 
 # What the messages mean, for journalctl -x: it looks in /usr/lib and /usr/local/lib.
 catalogdir = $(prefix)/lib/systemd/catalog
@@ -24,7 +25,7 @@ nodist_systemduserunit_DATA = %D%/user/tempfiled.service
 endif
 
 $(unit_files): %: %.in Makefile
-	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(SED) -e 's|@sbindir[@]|$(sbindir)|g' $< >$@.tmp && mv $@.tmp $@
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(SED) -e 's|@sbindir[@]|$(sbindir)|g' -e 's|@bindir[@]|$(bindir)|g' $< >$@.tmp && mv $@.tmp $@
 
 CLEANFILES += $(unit_files)
 EXTRA_DIST += \
@@ -32,5 +33,7 @@ EXTRA_DIST += \
 	%D%/tempfiled.catalog \
 	%D%/tempfiled.socket \
 	%D%/tempfiled.service.in \
+	%D%/tempfiled-metrics.service.in \
+	%D%/tempfiled-metrics.timer \
 	%D%/user/tempfiled.socket \
 	%D%/user/tempfiled.service.in

@@ -128,6 +128,22 @@ test_output() {
     check "without a daemon nothing is printed" [ "$status:$out" = 1: ]
 }
 
+# What the timer runs, but for where.
+test_unit() {
+    local command
+
+    command=$(sed -n "s/^ExecStart=.bin.sh -c '\\(.*\\)'$/\\1/p" \
+        "${top_srcdir:-$here/..}/systemd/tempfiled-metrics.service.in")
+    command=${command/@bindir@\/tempfilectl --system/$ctl}
+    mkdir "$work/collector"
+    (cd "$work/collector" && sh -c "$command")
+    out=$(python3 "$here/openmetrics.py" <"$work/collector/tempfiled.prom" 2>&1)
+    status=0
+    check "the timer's command writes the file" is tempfiled_build_info '.*' 1
+    (cd "$work/collector" && TEMPFILED_SOCKET=$work/none sh -c "$command" 2>/dev/null)
+    check "and leaves it alone without a daemon" [ -s "$work/collector/tempfiled.prom" ]
+}
+
 test_status() {
     ctl status
     check "status has its lines" [ "$(sed 's/^ *//; s/:.*//' <<<"$out" | tr '\n' ' ')" = \
@@ -151,6 +167,7 @@ test_entries
 test_leaked
 test_documentation
 test_output
+test_unit
 test_status
 tap_plan $tap_number
 tap_end
