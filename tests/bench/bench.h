@@ -14,8 +14,11 @@
 /* How much is done: the more, the less is left to chance, and the longer it takes. */
 struct extent {
         const char *name;
-        unsigned int rounds;       /* of what takes microseconds */
+        unsigned int
+                rounds; /* of what takes microseconds: short ones, to fit between disturbances */
         unsigned int files;        /* a round */
+        unsigned int crowd_rounds; /* of many at once */
+        unsigned int crowd_files;
         unsigned int ends;         /* rounds of what takes milliseconds */
         unsigned int trees;        /* rounds of what takes seconds */
         unsigned int clients_max;  /* processes, threads */

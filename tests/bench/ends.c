@@ -15,7 +15,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "libclient/libtempfile.h"
 #include "libclient/util.h"
 #include "tests/bench/gone.h"
 #include "tests/bench/trees.h"
@@ -99,12 +98,10 @@ static int time_end(const pid_t *pids, unsigned int n, const char *dir, unsigned
 
 static int make_ours(const char *dir, unsigned int count, unsigned int number)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        const struct tempfile_options o = our_options(dir);
         struct tempfile *t;
         int r = 0;
 
-        o.dir = dir;
-        o.prefix = PREFIX;
         for (unsigned int i = 0; i < count && r == 0; i++) {
                 r = tempfile_named(&o, &t);
                 if (r == 0)

@@ -8,24 +8,35 @@
 #include <fcntl.h>
 #include <sys/wait.h>
 
-#include "libclient/libtempfile.h"
 #include "libclient/util.h"
 #include "tests/bench/works.h"
 
+#define PATIENCE_MSEC 60000
 #define STRONG_PATTERN "XXXXXXXXXXXX" /* random enough to be reserved, and without a tag */
 
-static struct tempfile_options options_in(const char *dir)
+struct tempfile_options our_options(const char *dir)
 {
         struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
 
         o.dir = dir;
         o.prefix = "tmp-";
+        o.timeout_msec = PATIENCE_MSEC;
+        return o;
+}
+
+struct tempfile_options our_reserving_options(const char *dir)
+{
+        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+
+        o.dir = dir;
+        o.pattern = STRONG_PATTERN;
+        o.timeout_msec = PATIENCE_MSEC;
         return o;
 }
 
 static int run_files(struct contestant *c, unsigned int n, uint64_t *ret_nsec)
 {
-        const struct tempfile_options o = options_in(c->dir);
+        const struct tempfile_options o = our_options(c->dir);
         const uint64_t start = clock_nsec();
         struct tempfile *t;
         int r = 0;
@@ -43,7 +54,7 @@ const struct work our_file = { .run = run_files };
 
 static int run_directories(struct contestant *c, unsigned int n, uint64_t *ret_nsec)
 {
-        const struct tempfile_options o = options_in(c->dir);
+        const struct tempfile_options o = our_options(c->dir);
         const uint64_t start = clock_nsec();
         struct tempfile *t;
         int r = 0;
@@ -59,18 +70,9 @@ static int run_directories(struct contestant *c, unsigned int n, uint64_t *ret_n
 
 const struct work our_directory = { .run = run_directories };
 
-static struct tempfile_options reserved_in(const char *dir)
-{
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
-
-        o.dir = dir;
-        o.pattern = STRONG_PATTERN;
-        return o;
-}
-
 static int run_acknowledged(struct contestant *c, unsigned int n, uint64_t *ret_nsec)
 {
-        const struct tempfile_options o = reserved_in(c->dir);
+        const struct tempfile_options o = our_reserving_options(c->dir);
         const uint64_t start = clock_nsec();
         struct tempfile *t;
         int r = 0;
@@ -88,7 +90,7 @@ const struct work our_acknowledged = { .run = run_acknowledged };
 
 static int run_reservations(struct contestant *c, unsigned int n, uint64_t *ret_nsec)
 {
-        const struct tempfile_options o = reserved_in(c->dir);
+        const struct tempfile_options o = our_reserving_options(c->dir);
         const uint64_t start = clock_nsec();
         struct tempfile *t;
         int r = 0;
@@ -108,7 +110,7 @@ const struct work our_reservation = { .run = run_reservations };
 
 static int open_arena(struct contestant *c)
 {
-        const struct tempfile_options o = options_in(c->dir);
+        const struct tempfile_options o = our_options(c->dir);
 
         return tempfile_directory(&o, (struct tempfile **) &c->state);
 }

@@ -12,12 +12,12 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-#include "libclient/libtempfile.h"
 #include "libclient/util.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/gone.h"
 #include "tests/bench/machine.h"
 #include "tests/bench/trees.h"
+#include "tests/bench/works.h"
 
 #define SAMPLES_MAX 200000U
 #define PAUSE_USEC 1000U
@@ -47,11 +47,9 @@ static void sample(struct samples *s, const struct tempfile_options *o)
 
 static pid_t start_client(const struct bench *b, struct samples *s)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        const struct tempfile_options o = our_reserving_options(b->world->memory);
         pid_t pid;
 
-        o.dir = b->world->memory;
-        o.pattern = "XXXXXXXXXXXX";
         s->is_over = false;
         s->error = 0;
         s->n = 0;

@@ -12,7 +12,6 @@
 #include <sys/wait.h>
 
 #include "libclient/libtempfile-admin.h"
-#include "libclient/libtempfile.h"
 #include "libclient/util.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/works.h"
@@ -118,11 +117,10 @@ static int make_and_release(const struct tempfile_options *o, unsigned int n)
 /* Makes @n files of its own, says what became of it, and stays. */
 static void be_owner(const struct stage *s, unsigned int n, int to)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        const struct tempfile_options o = our_options(s->dir);
         int r;
 
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-        o.dir = s->dir;
         r = setenv("TEMPFILED_SOCKET", s->daemon.socket, 1) < 0 ? -errno : make_and_release(&o, n);
         if (write(to, &r, sizeof(r)) == sizeof(r) && r == 0)
                 for (;;)
@@ -166,11 +164,10 @@ static int add_owners(struct stage *s, unsigned int n, unsigned int files)
 /* A process that is not there any more when this returns: what it made is held by leases. */
 static int add_leases(struct stage *s, unsigned int n)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct tempfile_options o = our_options(s->dir);
         int status = 1;
         pid_t pid;
 
-        o.dir = s->dir;
         o.owner_kind = TEMPFILE_OWNER_LEASE;
         o.lease_sec = LEASE_SEC;
         pid = fork();

@@ -33,7 +33,7 @@ static uint32_t count_commits(const struct daemon_fixture *d)
 
 static void register_together(const struct bench *b, bool is_threads, unsigned int clients)
 {
-        const unsigned int n = MAX(b->extent->files, clients) / clients * clients;
+        const unsigned int n = MAX(b->extent->crowd_files, clients) / clients * clients;
         const struct contestant c[] = {
                 LIMIT("SQLite rows, 256 a commit, no socket", &bare_row_normal,
                       .dir = b->world->disk, .count = BATCH, .per_round = n),
@@ -48,16 +48,16 @@ static void register_together(const struct bench *b, bool is_threads, unsigned i
         report_group(b->report, "us each", is_threads ? "register-threads" : "register-processes",
                      clients, "Acknowledged registrations, %u %s", clients,
                      is_threads ? "threads" : "processes");
-        report_contest(b->report, c, ARRAY_SIZE(c), b->extent->rounds);
+        report_contest(b->report, c, ARRAY_SIZE(c), b->extent->crowd_rounds);
         commits = count_commits(&b->world->crash) - before;
         if (commits > 0)
                 report_value(b->report, ROLE_OURS, "registrations in a commit (a number)",
-                             (double) n * (b->extent->rounds + 1) / commits, 0);
+                             (double) n * (b->extent->crowd_rounds + 1) / commits, 0);
 }
 
 static void create_together(const struct bench *b, bool is_threads, unsigned int clients)
 {
-        const unsigned int n = MAX(b->extent->files, clients) / clients * clients;
+        const unsigned int n = MAX(b->extent->crowd_files, clients) / clients * clients;
         const char *dir = b->world->memory;
         const struct contestant c[] = {
                 LIMIT("mkostemp, close, unlink",
@@ -71,7 +71,7 @@ static void create_together(const struct bench *b, bool is_threads, unsigned int
         report_group(b->report, "us each", is_threads ? "create-threads" : "create-processes",
                      clients, "Files created and closed in memory, %u %s", clients,
                      is_threads ? "threads" : "processes");
-        report_contest(b->report, c, ARRAY_SIZE(c), b->extent->rounds);
+        report_contest(b->report, c, ARRAY_SIZE(c), b->extent->crowd_rounds);
 }
 
 void bench_throughput(const struct bench *b)

@@ -12,8 +12,8 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
-#include "libclient/libtempfile.h"
 #include "libclient/util.h"
+#include "tests/bench/works.h"
 
 #define DIRECTORIES 100U
 
@@ -38,12 +38,11 @@ int trees_fill(const char *top, unsigned int count)
 
 static void be_owner(const char *dir, unsigned int count, const char *socket, int to)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        const struct tempfile_options o = our_options(dir);
         struct tempfile *t;
         int r;
 
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-        o.dir = dir;
         r = socket && setenv("TEMPFILED_SOCKET", socket, 1) < 0 ? -errno : 0;
         if (r == 0)
                 r = tempfile_directory(&o, &t);

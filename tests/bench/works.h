@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "libclient/libtempfile.h"
 #include "tests/bench/measure.h"
 
 /* ---- bare.c: what can't be beaten ---- */
@@ -21,6 +22,11 @@ extern const struct work bare_row_full;   /* the same with synchronous=FULL: on 
 extern const struct work bare_first;      /* a round trip, a commit with FULL, and bare_file */
 
 /* ---- ours.c ---- */
+
+/* To make things in @dir: under a tag, and with a name that has to be reserved. With more patience than
+ * a program has: on a machine that is busy a round is slow, and not a failure. */
+struct tempfile_options our_options(const char *dir);
+struct tempfile_options our_reserving_options(const char *dir);
 
 extern const struct work our_file;         /* under a tag, and closed */
 extern const struct work our_directory;    /* the same for a directory */
