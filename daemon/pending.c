@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Owns the reports that have not reached the store: what was made, what is gone. Together they
- * are written at the end of a turn, and what comes and goes between two turns is never written.
- * When the store can't take them they wait here.
+ * Owns the reports that have not reached the store: what was made, what is gone. They wait a few
+ * turns, unless somebody asks about entries or their owner ends, and are written together; what has
+ * come and gone by then never is. When the store can't take them they wait on. One that is lost with
+ * the daemon is one that did not reach it: the tags of those who live then are swept.
  */
 
 #include <errno.h>
@@ -13,6 +14,8 @@
 
 #include "daemon/registry-internal.h"
 #include "libclient/util.h"
+
+#define REPORTS_USEC (20 * USEC_PER_MSEC) /* that they wait, as long as nobody asks */
 
 static void free_pending(void *p)
 {
@@ -55,6 +58,13 @@ static int add_pending(struct registry *g, uint64_t id, struct pending **ret)
         return 0;
 }
 
+/* Who is about to be reaped, or has been, is not to wait. */
+static void hurry_if_ended(struct registry *g, const struct tag *t)
+{
+        if (t->owner->state != OWNER_LIVING)
+                g->reports_are_urgent = true;
+}
+
 int registry_report_made(struct registry *g, struct tag *t, uint32_t seq, unsigned int kind,
                          const char *name)
 {
@@ -68,6 +78,7 @@ int registry_report_made(struct registry *g, struct tag *t, uint32_t seq, unsign
         p->kind = kind;
         p->created_usec = now_realtime_usec();
         p->name = strdup(name);
+        hurry_if_ended(g, t);
         return p->name ? 0 : -ENOMEM;
 }
 
@@ -90,6 +101,7 @@ int registry_report_gone(struct registry *g, struct tag *t, uint32_t seq)
         if (r < 0)
                 return r;
         p->is_gone = true;
+        hurry_if_ended(g, t);
         return 0;
 }
 
@@ -161,7 +173,10 @@ void registry_flush(struct registry *g)
 {
         struct writing w = { .registry = g };
 
+        if (!g->pending)
+                return;
         twalk_r(g->pending, write_pending, &w);
+        g->reports_are_written = true;
 }
 
 static void unwrite_pending(const void *node, VISIT visit, void *userdata)
@@ -185,6 +200,9 @@ static void note_flushed(const void *node, VISIT visit, void *userdata)
 /* The commit has taken them, or has not. */
 void registry_settle_pending(struct registry *g, bool is_committed)
 {
+        if (!g->reports_are_written)
+                return;
+        g->reports_are_written = false;
         if (!is_committed) {
                 twalk_r(g->pending, unwrite_pending, NULL);
                 return;
@@ -192,6 +210,32 @@ void registry_settle_pending(struct registry *g, bool is_committed)
         twalk_r(g->pending, note_flushed, g);
         tdestroy(g->pending, free_pending);
         g->pending = NULL;
+        g->reports_since = 0;
+        g->reports_are_urgent = false;
+}
+
+static int on_reports_due(sd_event_source *s, uint64_t usec, void *userdata)
+{
+        struct registry *g = userdata;
+
+        g->callbacks.wake(g->callbacks.userdata);
+        return 0;
+}
+
+/* A transaction that some are in takes all; else they may wait a little. */
+bool registry_reports_are_due(struct registry *g)
+{
+        const uint64_t now = now_boottime_usec();
+
+        if (!g->pending)
+                return false;
+        if (g->reports_are_written || g->reports_are_urgent)
+                return true;
+        if (g->reports_since == 0) {
+                g->reports_since = now;
+                registry_arm(g, &g->reports_timer, CLOCK_BOOTTIME, REPORTS_USEC, on_reports_due);
+        }
+        return now - g->reports_since >= REPORTS_USEC;
 }
 
 void registry_free_pending(struct registry *g)

@@ -155,7 +155,10 @@ struct registry {
         uint64_t n_flushes;
         void *owners_by_pid, *owners_by_id, *tags_by_tag, *tags_by_id, *directories_by_id,
                 *directories_by_identity, *creds_by_id, *creds_by_value; /* tsearch(3) trees */
-        void *pending;                                                   /* struct pending by id */
+        uint64_t reports_since;   /* when the first that waits came: CLOCK_BOOTTIME; 0: none */
+        bool reports_are_urgent;  /* of one who has ended */
+        bool reports_are_written; /* some, in the open transaction */
+        void *pending;            /* struct pending by id */
         struct owner_list dying;
         struct owner_list ending; /* everything was tried */
         struct owner_list fresh;  /* stored in the open transaction */
@@ -173,8 +176,8 @@ struct registry {
         int inotify_fd;      /* of the descriptor owners; -1: there has been none */
         uint64_t n_closings; /* that it has reported */
         sd_event_source *inotify;
-        sd_event_source *mounts, *retry_timer, *flush_timer, *again_timer, *lease_timer,
-                *look_timer;
+        sd_event_source *reports_timer, *mounts, *retry_timer, *flush_timer, *again_timer,
+                *lease_timer, *look_timer;
 };
 
 /* registry.c */
@@ -241,6 +244,8 @@ int registry_report_gone(struct registry *g, struct tag *t, uint32_t seq);
 void registry_flush(struct registry *g);
 void registry_forget_pending(struct registry *g, uint64_t id); /* it is deleted */
 void registry_settle_pending(struct registry *g, bool is_committed);
+/* Are they to be written in this turn? */
+bool registry_reports_are_due(struct registry *g);
 void registry_free_pending(struct registry *g);
 
 /* register.c */

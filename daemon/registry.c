@@ -233,7 +233,8 @@ static void commit(struct registry *g)
 {
         int r;
 
-        registry_flush(g);
+        if (registry_reports_are_due(g))
+                registry_flush(g);
         r = commit_timed(g);
         if (r < 0)
                 commit_failed(g, r);
@@ -434,6 +435,7 @@ void registry_free(struct registry *g)
 {
         if (!g)
                 return;
+        sd_event_source_disable_unref(g->reports_timer);
         sd_event_source_disable_unref(g->mounts);
         sd_event_source_disable_unref(g->retry_timer);
         sd_event_source_disable_unref(g->flush_timer);

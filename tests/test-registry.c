@@ -148,6 +148,49 @@ START_TEST(what_comes_and_goes_in_one_turn_never_reaches_the_store)
 }
 END_TEST
 
+static void run_idle(void)
+{
+        while (sd_event_run(event, 0) > 0)
+                ;
+}
+
+/* In turns of their own, which commit nothing. A machine that is slow takes too long now and then. */
+START_TEST(what_comes_and_soon_goes_never_reaches_the_store)
+{
+        bool is_spared = false;
+        uint64_t before;
+
+        ck_assert_int_eq(client_tag(&here, TAG, file_path("")), 0);
+        client_settle(&here);
+        for (unsigned int seq = 1; seq <= 100 && !is_spared; seq++) {
+                before = store_committed(served);
+                client_report(&here, WIRE_MADE, TAG, seq, WIRE_KIND_FILE,
+                              client_name(&here, seq, ""));
+                run_idle();
+                client_report(&here, WIRE_GONE, TAG, seq, 0, "");
+                client_settle(&here);
+                is_spared = store_committed(served) == before;
+        }
+        ck_assert(is_spared);
+        ck_assert_uint_eq(server_status().live, 0);
+}
+END_TEST
+
+START_TEST(a_report_is_written_though_nobody_asks)
+{
+        uint64_t before;
+
+        ck_assert_int_eq(client_tag(&here, TAG, file_path("")), 0);
+        client_settle(&here);
+        before = store_committed(served);
+        client_report(&here, WIRE_MADE, TAG, 1, WIRE_KIND_FILE, client_name(&here, 1, ""));
+        while (store_committed(served) == before)
+                ck_assert_int_ge(sd_event_run(event, UINT64_MAX), 0);
+        server_restart();
+        ck_assert_uint_eq(server_status().live, 1);
+}
+END_TEST
+
 START_TEST(name_that_does_not_pass_is_not_taken)
 {
         ck_assert_int_eq(client_tag(&here, TAG, file_path("")), 0);
@@ -715,6 +758,8 @@ static Suite *registry_suite(void)
         tcase_add_test(t, what_is_no_directory_of_the_clients_is_refused);
         tcase_add_test(t, made_is_listed_until_it_is_gone);
         tcase_add_test(t, what_comes_and_goes_in_one_turn_never_reaches_the_store);
+        tcase_add_test(t, what_comes_and_soon_goes_never_reaches_the_store);
+        tcase_add_test(t, a_report_is_written_though_nobody_asks);
         tcase_add_test(t, name_that_does_not_pass_is_not_taken);
         tcase_add_test(t, death_deletes_what_was_made_and_nothing_else);
         tcase_add_test(t, users_files_are_deleted_as_that_user);
