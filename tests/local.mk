@@ -335,7 +335,7 @@ unit_ldadd = \
 endif
 
 # With libFuzzer they bring their own main(); without, they replay their corpora.
-fuzz_programs = %D%/fuzz-conversation %D%/fuzz-rows %D%/fuzz-wire
+fuzz_programs = %D%/fuzz-config %D%/fuzz-conversation %D%/fuzz-rows %D%/fuzz-wire
 check_PROGRAMS += $(fuzz_programs)
 fuzz_replay = %D%/fuzz-replay.c %D%/fuzz-replay.h
 fuzz_server = $(fuzz_replay) %D%/fuzz-server.c %D%/fuzz-server.h
@@ -346,6 +346,11 @@ fuzz_ldflags = -fsanitize=fuzzer
 else
 TESTS += $(fuzz_programs)
 endif
+
+%C%_fuzz_config_SOURCES = %D%/fuzz-config.c $(fuzz_replay)
+%C%_fuzz_config_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS) $(fuzz_cppflags)
+%C%_fuzz_config_LDFLAGS = $(AM_LDFLAGS) $(fuzz_ldflags)
+%C%_fuzz_config_LDADD = $(fuzz_server_ldadd)
 
 %C%_fuzz_conversation_SOURCES = %D%/fuzz-conversation.c $(fuzz_server) %D%/wire-samples.c
 %C%_fuzz_conversation_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS) $(fuzz_cppflags)
@@ -365,11 +370,11 @@ endif
 # Each for a while: all together ten minutes, unless FUZZ_SECONDS says otherwise. What was found is
 # kept, and the next time goes on from there. Those that run a server become nobody if root runs
 # them, who must be able to get to FUZZ_FOUND.
-FUZZ_SECONDS = 200
+FUZZ_SECONDS = 150
 FUZZ_FOUND = found
 fuzz: $(fuzz_programs)
 	@test -z '$(ENABLE_FUZZING_TRUE)' || { echo 'configure with --enable-fuzzing CC=clang first'; exit 1; }
-	@for name in conversation rows wire; do \
+	@for name in config conversation rows wire; do \
 		$(MKDIR_P) '$(FUZZ_FOUND)'/$$name && chmod 1777 '$(FUZZ_FOUND)' '$(FUZZ_FOUND)'/$$name && \
 		cp $(top_srcdir)/%D%/corpus/$$name/* '$(FUZZ_FOUND)'/$$name && \
 		%D%/fuzz-$$name -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -timeout=60 \
