@@ -116,7 +116,27 @@ nothing_is_left() {
     [[ -z $(find "$root" -not -type d -print -quit) ]] || { find "$root" -not -type d; return 1; }
 }
 
-echo 1..14
+# As the packages' lists have it, short of the prefix and the architecture's directory.
+packaged() {
+    sed -E 's/ .*//; s,^(usr/)?,,; s,^lib/\*/,lib/,' "$top_srcdir"/debian/*.install
+}
+
+every_file_is_in_one_package() {
+    local file pattern n
+
+    while IFS= read -r file; do
+        n=0
+        while IFS= read -r pattern; do
+            # shellcheck disable=SC2053,SC2254
+            case $file in
+            */$pattern | */$pattern/*) n=$((n + 1)) ;;
+            esac
+        done < <(packaged)
+        ((n == 1)) || { echo "${file#"$root"} is in $n packages"; return 1; }
+    done < <(find "$root" -not -type d -not -name '*.la')
+}
+
+echo 1..15
 check "make install DESTDIR=" run_make install
 ((failed == 0)) || { echo "Bail out! Nothing to look at"; exit 1; }
 check "programs, library, headers and pages are there" all_is_there
@@ -139,6 +159,7 @@ else
 fi
 check "the version script lists what the headers declare" lists_what_it_declares
 check "the library exports what the version script lists" exports_what_it_lists
+check "every file is in one package" every_file_is_in_one_package
 check "make uninstall" run_make uninstall
 check "nothing is left of it" nothing_is_left
 exit $failed
