@@ -97,6 +97,7 @@ static int make_and_wait(int to, void *userdata)
 
         if (tempfile_named(&options, &t) != 0)
                 return 1;
+        be_heard(); /* a list may show what is not stored yet */
         victim_say(to, tempfile_path(t));
         victim_wait();
 }
