@@ -53,9 +53,9 @@ static int open_directory(int dirfd, const char *name, int flags)
         };
         int fd;
 
-        fd = (int) syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
+        fd = (int) RETRY(syscall(SYS_openat2, dirfd, name, &how, sizeof(how)));
         if (fd < 0 && (errno == ENOSYS || errno == EPERM))
-                fd = openat(dirfd, name, (int) how.flags);
+                fd = RETRY(openat(dirfd, name, (int) how.flags));
         if (fd < 0)
                 return errno == ELOOP ? -ENOTDIR : -errno;
         return fd;

@@ -40,19 +40,32 @@ int deadline_left_msec(uint64_t deadline_usec)
         return (int) MIN(msec, WAIT_MAX_MSEC);
 }
 
+/* No memory for the kernel to wait with: that passes, and whether what was asked for has been done
+ * must not depend on it. */
+static void outwait_shortage(void)
+{
+        const struct timespec pause = { .tv_nsec = (long) (USEC_PER_MSEC * NSEC_PER_USEC) };
+
+        (void) nanosleep(&pause, NULL);
+}
+
 int deadline_poll(int fd, short events, uint64_t deadline_usec)
 {
         struct pollfd p = { .fd = fd, .events = events };
         int r, msec;
 
-        do {
+        for (;;) {
                 msec = deadline_left_msec(deadline_usec);
                 if (msec == 0)
                         return -ETIMEDOUT;
                 r = poll(&p, 1, msec);
-        } while (r == 0 || (r < 0 && errno == EINTR));
-
-        return r < 0 ? -errno : 0;
+                if (r > 0)
+                        return 0;
+                if (r < 0 && errno == ENOMEM)
+                        outwait_shortage();
+                else if (r < 0 && errno != EINTR)
+                        return -errno;
+        }
 }
 
 void deadline_pause(uint64_t usec, uint64_t deadline_usec)

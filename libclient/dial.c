@@ -109,7 +109,7 @@ static int connect_to(const char *path, uint64_t deadline_usec, int *ret_fd)
         if (fd < 0)
                 return -errno;
 
-        if (connect(fd, (const struct sockaddr *) &address, sizeof(address)) < 0)
+        if (RETRY(connect(fd, (const struct sockaddr *) &address, sizeof(address))) < 0)
                 r = errno == EAGAIN ? connect_waiting(fd, &address, deadline_usec) : -errno;
         if (r < 0)
                 return translate_error(r);

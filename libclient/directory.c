@@ -23,10 +23,10 @@ int directory_open(const char *path, struct ownfd *ret, bool *ret_is_unreadable)
         bool is_unreadable = false;
         int r, fd;
 
-        fd = ownfd_above_stdio(open(path, O_RDONLY | flags));
+        fd = ownfd_above_stdio(RETRY(open(path, O_RDONLY | flags)));
         if (fd < 0 && errno == EACCES) {
                 is_unreadable = true;
-                fd = ownfd_above_stdio(open(path, O_PATH | flags));
+                fd = ownfd_above_stdio(RETRY(open(path, O_PATH | flags)));
         }
         if (fd < 0)
                 return -errno;

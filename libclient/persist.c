@@ -94,7 +94,7 @@ static int prepare(struct tempfile *t, struct place *p, int dirfd, const struct 
                 r = handle_flush(t);
         if (r < 0)
                 return r;
-        if ((flags & TEMPFILE_FSYNC) && t->fd >= 0 && fsync(t->fd) < 0)
+        if ((flags & TEMPFILE_FSYNC) && t->fd >= 0 && RETRY(fsync(t->fd)) < 0)
                 return -errno;
         if (t->entry.kind == WIRE_KIND_DIRECTORY)
                 return entry_keep_below(p, t->path, deadline_in(t->timeout_usec));
@@ -130,7 +130,7 @@ static int persist_to(struct tempfile *t, struct place *p, const struct target *
         ownfd_close(&t->lock);
         free(t->path);
         t->path = TAKE_PTR(path);
-        return sync_fd >= 0 && fsync(sync_fd) < 0 ? -errno : 0;
+        return sync_fd >= 0 && RETRY(fsync(sync_fd)) < 0 ? -errno : 0;
 }
 
 _public_ int tempfile_persist(struct tempfile *t, const char *target, unsigned int flags)

@@ -34,7 +34,7 @@ static int open_parent(const char *path, size_t len, struct target *g)
         parent = len == 0 ? strdup(".") : strndup(path, len);
         if (!parent)
                 return -ENOMEM;
-        fd = ownfd_above_stdio(open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC));
+        fd = ownfd_above_stdio(RETRY(open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC)));
         if (fd < 0)
                 return -errno;
         r = ownfd_take(fd, &g->dir);
@@ -78,6 +78,6 @@ int target_open(const struct target *g)
 {
         int fd;
 
-        fd = ownfd_above_stdio(openat(g->dir.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        fd = ownfd_above_stdio(RETRY(openat(g->dir.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
         return fd < 0 ? -errno : fd;
 }

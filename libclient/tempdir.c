@@ -46,17 +46,17 @@ static bool can_make(const char *dir)
         r = tempfile_named(&o, &t);
         if (session_is_away(r))
                 return seems_writable(dir);
-        return r == 0 && write(tempfile_fd(t), "", 1) == 1;
+        return r == 0 && RETRY(write(tempfile_fd(t), "", 1)) == 1;
 }
 
 static bool is_writable(const char *dir)
 {
         _cleanup_(closep) int fd = -1;
 
-        fd = ownfd_above_stdio(open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+        fd = ownfd_above_stdio(RETRY(open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)));
         if (fd < 0)
                 return (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL) && can_make(dir);
-        return write(fd, "", 1) == 1;
+        return RETRY(write(fd, "", 1)) == 1;
 }
 
 /* As it was named, symbolic links included, but absolute. */

@@ -59,7 +59,7 @@ static void lock_directory(struct tempfile *t, const struct target *g)
         int fd;
 
         fd = ownfd_above_stdio(
-                openat(g->dir.fd, g->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+                RETRY(openat(g->dir.fd, g->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)));
         if (fd < 0)
                 return;
         (void) flock(fd, LOCK_SH | LOCK_NB);

@@ -21,7 +21,7 @@ static int open_unnamed(const char *dir, mode_t mode)
         _cleanup_(closep) int fd = -1;
         struct stat st;
 
-        fd = ownfd_above_stdio(open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, mode & 0600));
+        fd = ownfd_above_stdio(RETRY(open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, mode & 0600)));
         if (fd < 0 || fstat(fd, &st) < 0)
                 return -errno;
         if ((st.st_mode & 07777) != mode && fchmod(fd, mode) < 0)
@@ -126,14 +126,14 @@ _public_ int tempfile_unnamed_persist(int fd, const char *target, unsigned int f
         if (g.has_slash)
                 return -ENOTDIR;
         if (flags & TEMPFILE_FSYNC) {
-                if (fsync(fd) < 0)
+                if (RETRY(fsync(fd)) < 0)
                         return -errno;
                 sync_fd = target_open(&g);
                 if (sync_fd < 0)
                         return sync_fd;
         }
         r = link_to(fd, g.dir.fd, g.name);
-        if (r == 0 && sync_fd >= 0 && fsync(sync_fd) < 0)
+        if (r == 0 && sync_fd >= 0 && RETRY(fsync(sync_fd)) < 0)
                 return -errno;
         if (r == -EEXIST && !(flags & TEMPFILE_NOREPLACE))
                 r = replace(fd, &g, flags);

@@ -42,6 +42,16 @@
                 _taken;                                                                            \
         })
 
+/* A call that a signal has cut short, on a file system that lets it (FUSE, NFS), is made again. */
+#define RETRY(call)                                                                                \
+        ({                                                                                         \
+                __typeof__(call) _result;                                                          \
+                do                                                                                 \
+                        _result = (call);                                                          \
+                while (_result < 0 && errno == EINTR);                                             \
+                _result;                                                                           \
+        })
+
 /* Closes and keeps errno. Returns -1, so that `fd = close_fd(fd)` leaves no stale number behind. */
 static inline int close_fd(int fd)
 {
