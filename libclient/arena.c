@@ -49,6 +49,7 @@ static int make(const struct tempfile *arena, const struct tempfile_options *opt
 {
         char name[NAME_LEN_MAX + 1];
         struct recipe recipe;
+        bool is_left; /* goes with the arena */
         int r, fd = -1;
 
         if (!arena || arena->fd < 0 || arena->entry.kind != WIRE_KIND_DIRECTORY)
@@ -59,9 +60,9 @@ static int make(const struct tempfile *arena, const struct tempfile_options *opt
         for (unsigned int i = 0; i < ATTEMPTS; i++) {
                 r = draw_name(&recipe, name);
                 if (r == 0 && kind == WIRE_KIND_DIRECTORY)
-                        r = create_directory(arena->fd, name, recipe.mode, &fd);
+                        r = create_directory(arena->fd, name, recipe.mode, &fd, &is_left);
                 else if (r == 0)
-                        r = create_file(arena->fd, name, recipe.mode, &fd);
+                        r = create_file(arena->fd, name, recipe.mode, &fd, &is_left);
                 if (r != -EEXIST)
                         break;
         }

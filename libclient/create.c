@@ -38,13 +38,20 @@ static int open_made_directory(int dirfd, const char *name)
         const int flags = O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
         int fd;
 
-        fd = openat(dirfd, name, O_RDONLY | flags);
+        fd = RETRY(openat(dirfd, name, O_RDONLY | flags));
         if (fd < 0 && errno == EACCES)
-                fd = openat(dirfd, name, O_PATH | flags);
+                fd = RETRY(openat(dirfd, name, O_PATH | flags));
         return ownfd_above_stdio(fd);
 }
 
-int create_directory(int dirfd, const char *name, mode_t mode, int *ret_fd)
+bool create_undo(int dirfd, const char *name, uint8_t kind)
+{
+        const int flags = kind == WIRE_KIND_DIRECTORY ? AT_REMOVEDIR : 0;
+
+        return unlinkat(dirfd, name, flags) == 0 || errno == ENOENT;
+}
+
+int create_directory(int dirfd, const char *name, mode_t mode, int *ret_fd, bool *ret_is_left)
 {
         _cleanup_(closep) int fd = -1;
         int r;
@@ -54,26 +61,37 @@ int create_directory(int dirfd, const char *name, mode_t mode, int *ret_fd)
         fd = open_made_directory(dirfd, name);
         r = fd < 0 ? -errno : set_mode(fd, mode);
         if (r < 0) {
-                (void) unlinkat(dirfd, name, AT_REMOVEDIR); /* left to the daemon if that fails */
+                *ret_is_left = !create_undo(dirfd, name, WIRE_KIND_DIRECTORY);
                 return r;
         }
         *ret_fd = TAKE_FD(fd);
         return 0;
 }
 
-int create_file(int dirfd, const char *name, mode_t mode, int *ret_fd)
+/* Cut short by a signal it may have been made all the same, by a server: then it goes first. */
+static int open_new(int dirfd, const char *name, mode_t mode)
+{
+        const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY;
+        int fd;
+
+        while ((fd = openat(dirfd, name, flags, mode)) < 0 && errno == EINTR)
+                if (!create_undo(dirfd, name, WIRE_KIND_FILE))
+                        return -errno;
+        return fd < 0 ? -errno : fd;
+}
+
+int create_file(int dirfd, const char *name, mode_t mode, int *ret_fd, bool *ret_is_left)
 {
         _cleanup_(closep) int fd = -1;
         int r;
 
-        fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY,
-                    mode & 0600);
+        fd = open_new(dirfd, name, mode & 0600);
         if (fd < 0)
-                return -errno;
+                return TAKE_FD(fd);
         fd = ownfd_above_stdio(TAKE_FD(fd));
         r = fd < 0 ? -errno : set_mode(fd, mode);
         if (r < 0) {
-                (void) unlinkat(dirfd, name, 0);
+                *ret_is_left = !create_undo(dirfd, name, WIRE_KIND_FILE);
                 return r;
         }
         *ret_fd = TAKE_FD(fd);
@@ -90,15 +108,18 @@ static int check_free(int dirfd, const char *name)
         return errno == ENOENT ? 0 : -errno;
 }
 
-static bool is_kind(int dirfd, const char *name, uint8_t kind)
+/* Has the caller made what was said? */
+static int check_made(int dirfd, const char *name, uint8_t kind)
 {
         struct stat st;
+        bool is_other;
 
         if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                return false;
+                return errno == ENOENT ? -EINVAL : -errno;
+        is_other = !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
         if (kind == WIRE_KIND_OTHER)
-                return !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
-        return kind == WIRE_KIND_DIRECTORY ? S_ISDIR(st.st_mode) : S_ISREG(st.st_mode);
+                return is_other ? 0 : -EINVAL;
+        return is_other || !S_ISDIR(st.st_mode) != (kind != WIRE_KIND_DIRECTORY) ? -EINVAL : 0;
 }
 
 /* Nobody else can know the name: what is there after a failure is a part of what was to be made. */
@@ -109,12 +130,13 @@ static int create_by_callback(struct tempfile *t, int dirfd, const char *name,
 
         handle_set_name(t, name);
         q = r->make(dirfd, handle_name(t), t->path, r->userdata);
-        if (q >= 0 && !is_kind(dirfd, name, r->kind))
-                q = -EINVAL;
+        if (q >= 0)
+                q = check_made(dirfd, name, r->kind);
         if (q == -EADDRINUSE) /* bind(2)'s way to say it */
                 q = -EEXIST;
-        if (q < 0 && q != -EEXIST && unlinkat(dirfd, name, 0) < 0 && errno == EISDIR)
-                (void) unlinkat(dirfd, name, AT_REMOVEDIR);
+        if (q < 0 && q != -EEXIST)
+                t->is_left = !create_undo(dirfd, name, WIRE_KIND_FILE) &&
+                             !create_undo(dirfd, name, WIRE_KIND_DIRECTORY);
         return MIN(q, 0);
 }
 
@@ -125,6 +147,6 @@ int create_by_recipe(struct tempfile *t, int dirfd, const char *name, const stru
         if (r->make)
                 return create_by_callback(t, dirfd, name, r);
         if (r->kind == WIRE_KIND_DIRECTORY)
-                return create_directory(dirfd, name, r->mode, &t->fd);
-        return create_file(dirfd, name, r->mode, &t->fd);
+                return create_directory(dirfd, name, r->mode, &t->fd, &t->is_left);
+        return create_file(dirfd, name, r->mode, &t->fd, &t->is_left);
 }

@@ -79,6 +79,17 @@ void handle_freep(struct tempfile **t)
         handle_free(*t);
 }
 
+void handle_leave(struct tempfile *t)
+{
+        if (!t->entry.place) {
+                handle_free(t);
+                return;
+        }
+        handle_close_fd(t);
+        ownfd_close(&t->lock);
+        free(TAKE_PTR(t->path));
+}
+
 const char *handle_name(const struct tempfile *t)
 {
         return t->path + t->name_at;

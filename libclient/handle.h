@@ -24,6 +24,7 @@ struct tempfile {
         int fd;             /* -1: none (any more) */
         FILE *stream;       /* on that descriptor, which is its from then on; NULL: none */
         uint32_t flags;     /* TEMPFILE_..., those about closing */
+        bool is_left;       /* a part of it was made and could not be taken back */
         bool is_tracked;    /* recognised by what it is, not by its name */
         dev_t dev;          /* of what was tracked */
         ino_t ino;
@@ -75,6 +76,9 @@ void handle_close_fd(struct tempfile *t);
 int handle_new(const struct place *p, const struct recipe *r, struct tempfile **ret);
 void handle_free(struct tempfile *t);
 void handle_freep(struct tempfile **t);
+
+/* Frees all but the entry, which is part of it, as long as that is held: something is still there. */
+void handle_leave(struct tempfile *t);
 
 /* The path's last component. @name has at most NAME_LEN_MAX bytes. */
 const char *handle_name(const struct tempfile *t);

@@ -26,9 +26,12 @@
 #define RANDOM_PER_DRAW 10U  /* characters from 64 bits */
 #define MOVED_PREFIX ".tmp-" /* of a name that is there only until it is moved */
 
-static void destroy(struct tempfile *t, int dirfd, const char *name)
+/* It was not made after all. What could not be taken back stays registered, and goes with its owner:
+ * a name that is said to be gone nobody would look for. */
+static void take_back(struct tempfile *t, struct place *p)
 {
-        (void) unlinkat(dirfd, name, t->entry.kind == WIRE_KIND_DIRECTORY ? AT_REMOVEDIR : 0);
+        if (!t->is_left)
+                entry_gone(p, &t->entry);
 }
 
 /* ---- names ------------------------------------------------------------------------------------ */
@@ -98,7 +101,7 @@ static int make_tagged(struct tempfile *t, struct place *p, int dirfd, const str
                 if (q != -EEXIST)
                         break;
         }
-        entry_gone(p, &t->entry);
+        take_back(t, p);
         return q;
 }
 
@@ -123,7 +126,7 @@ static int make_reserved(struct tempfile *t, struct place *p, int dirfd, const s
                                 entry_settled(p, &t->entry);
                         return 0;
                 }
-                entry_gone(p, &t->entry);
+                take_back(t, p);
                 if (q != -EEXIST)
                         break;
         }
@@ -131,7 +134,7 @@ static int make_reserved(struct tempfile *t, struct place *p, int dirfd, const s
 }
 
 /* Where the file system can't refuse to replace, a second link can; directories have none. */
-static int move(int dirfd, const char *from, const char *to, uint8_t kind)
+static int move(struct tempfile *t, int dirfd, const char *from, const char *to)
 {
         int r;
 
@@ -139,13 +142,13 @@ static int move(int dirfd, const char *from, const char *to, uint8_t kind)
                 return 0;
         if (errno != EINVAL && errno != ENOSYS)
                 return -errno;
-        if (kind == WIRE_KIND_DIRECTORY)
+        if (t->entry.kind == WIRE_KIND_DIRECTORY)
                 return -EOPNOTSUPP;
         if (linkat(dirfd, from, dirfd, to, 0) < 0)
                 return -errno;
         if (unlinkat(dirfd, from, 0) < 0) {
                 r = -errno;
-                (void) unlinkat(dirfd, to, 0);
+                t->is_left = !create_undo(dirfd, to, WIRE_KIND_FILE);
                 return r;
         }
         return 0;
@@ -161,9 +164,11 @@ static int move_to_target(struct tempfile *t, struct place *p, int dirfd, const 
                 if (q < 0)
                         return q;
                 q = handle_register(t, p, WIRE_TARGET, name, r);
+                if (q == -ENOENT)
+                        return -ESTALE; /* the daemon was not told of it: its directory is not there */
                 if (q < 0)
                         return q;
-                q = move(dirfd, t->entry.name, name, t->entry.kind);
+                q = move(t, dirfd, t->entry.name, name);
                 if (q == 0) {
                         handle_set_name(t, name);
                         entry_rename(p, &t->entry, name);
@@ -183,13 +188,13 @@ static int make_targeted(struct tempfile *t, struct place *p, int dirfd, const s
         if (q == 0) {
                 q = move_to_target(t, p, dirfd, r);
                 if (q < 0) {
-                        destroy(t, dirfd, t->entry.name);
-                        entry_gone(p, &t->entry);
+                        t->is_left |= !create_undo(dirfd, t->entry.name, t->entry.kind);
+                        take_back(t, p);
                 } else if (!r->is_own) {
                         entry_settled(p, &t->entry);
                 }
         }
-        if (backup.id != 0)
+        if (backup.id != 0 && !t->is_left)
                 entry_gone(p, &backup);
         return q;
 }
@@ -203,7 +208,7 @@ static int make_weak(struct tempfile *t, struct place *p, int dirfd, const struc
 
         if (!p->is_unknown)
                 q = make_targeted(t, p, dirfd, r);
-        if (r->is_best_effort && r->is_own && session_is_away(q)) {
+        if (r->is_best_effort && r->is_own && session_is_away(q) && !t->is_left) {
                 t->entry.seq = 0;
                 q = make_reserved(t, p, dirfd, r);
         }
@@ -234,6 +239,8 @@ static int make_in(const char *dir, const struct recipe *r, struct tempfile **re
         place_put(p);
         if (q == 0)
                 *ret = TAKE_PTR(t);
+        else if (t && t->is_left)
+                handle_leave(TAKE_PTR(t));
         return q;
 }
 

@@ -109,21 +109,24 @@ _public_ int tempfile_is_guaranteed(struct tempfile *t)
 
 /* ---- closing ---------------------------------------------------------------------------------- */
 
-/* Is what was tracked still what its name leads to? */
-static bool is_same(const struct tempfile *t, int dirfd)
+/* Is what was tracked still what its name leads to? Not being able to tell is not a no. */
+static int is_same(const struct tempfile *t, int dirfd)
 {
         struct stat st;
 
-        return fstatat(dirfd, handle_name(t), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-               st.st_dev == t->dev && st.st_ino == t->ino;
+        if (fstatat(dirfd, handle_name(t), &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        return st.st_dev == t->dev && st.st_ino == t->ino;
 }
 
 static int delete (struct tempfile *t, int dirfd)
 {
         int64_t n;
+        int r;
 
-        if (t->is_tracked && !is_same(t, dirfd))
-                return 0;
+        r = t->is_tracked ? is_same(t, dirfd) : 1;
+        if (r <= 0)
+                return r;
         if (t->entry.kind == WIRE_KIND_DIRECTORY) {
                 /* Most are empty by then. */
                 if (unlinkat(dirfd, handle_name(t), AT_REMOVEDIR) == 0)
@@ -192,22 +195,10 @@ static int end(struct tempfile *t, bool *ret_is_held)
         return r;
 }
 
-/* What is held is a part of its place: all but that goes. */
-static void handle_reduce(struct tempfile *t)
-{
-        handle_close_fd(t);
-        ownfd_close(&t->lock);
-        free(t->path);
-        t->path = NULL;
-}
-
 /* A child leaves its parent's lists as they were, and so what they lead to. */
 static int leave_inherited(struct tempfile *t)
 {
-        if (t->entry.link)
-                handle_reduce(t);
-        else
-                handle_free(t);
+        handle_leave(t);
         return 0;
 }
 
@@ -224,7 +215,7 @@ _public_ int tempfile_close(struct tempfile *t)
         ownfd_close(&t->lock);
         r = end(t, &is_held);
         if (is_held)
-                handle_reduce(t);
+                handle_leave(t);
         else
                 handle_free(t);
         return r;
