@@ -272,6 +272,7 @@ int registry_start(struct registry *g)
                 r = store_each_tag(g->store, load_tag, g);
         if (r >= 0)
                 r = store_count_by_directory(g->store, load_count, g);
+        g->attempt++; /* what was loaded is stored, whatever becomes of what is to be written now */
         if (r >= 0)
                 r = store_count_by_cred(g->store, load_count_of_cred, g);
         if (r >= 0)

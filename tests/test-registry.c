@@ -746,6 +746,35 @@ START_TEST(full_disk_is_said_and_all_goes_on_after_it)
 }
 END_TEST
 
+static void leave_no_room(void)
+{
+        limit_file_size(4096); /* the log has been cut off, and a page does not go into it */
+}
+
+START_TEST(full_disk_at_the_start_does_not_make_what_was_loaded_new)
+{
+        struct worker w;
+        uint64_t id;
+
+        (void) signal(SIGXFSZ, SIG_IGN);
+        worker_start(&w, geteuid(), make_some);
+        worker_wait(&w);
+        server_before_load = leave_no_room;
+        server_restart();
+        server_before_load = NULL;
+        client_close(&here);
+        client_start(&here);
+        ck_assert_int_eq(client_tag(&here, TAG + 1, file_path("")), -ENOSPC);
+        limit_file_size(RLIM_INFINITY);
+        ck_assert_int_eq(client_tag(&here, TAG + 1, file_path("")), 0);
+        ck_assert_int_eq(client_register(&here, WIRE_RESERVE, "reserved", WIRE_KIND_FILE, 0, &id),
+                         0);
+        worker_kill(&w);
+        for (unsigned int seq = 1; seq <= 6; seq++)
+                wait_path_gone(path_under_tag(seq));
+}
+END_TEST
+
 static Suite *registry_suite(void)
 {
         Suite *s = suite_create("registry");
@@ -781,6 +810,7 @@ static Suite *registry_suite(void)
         tcase_add_test(t, who_died_meanwhile_is_reaped_at_the_start);
         tcase_add_test(t, tombstone_stays_until_the_disk_has_it);
         tcase_add_test(t, full_disk_is_said_and_all_goes_on_after_it);
+        tcase_add_test(t, full_disk_at_the_start_does_not_make_what_was_loaded_new);
         suite_add_tcase(s, t);
         return s;
 }
