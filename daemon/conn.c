@@ -42,7 +42,8 @@ static void close_conn(struct conn *c, bool is_fault)
         if (c->is_closed)
                 return;
         c->is_closed = true;
-        c->is_fault = is_fault;
+        if (is_fault)
+                registry_cut_off(server_registry(c->server), &c->peer);
         server_close_conn(c->server, c);
 }
 
@@ -495,8 +496,12 @@ static int receive_one(struct conn *c, struct incoming *in)
                 return receive_one(c, in);
         if (n < 0 && errno == EAGAIN)
                 return 0;
-        sender = n >= 0 ? take_control(c, &m, in) : -1;
-        if (n <= 0 && sender < 0) { /* an empty packet has a sender, the end has none */
+        if (n < 0) { /* for lack of memory: what waits in there is lost, and to be swept for */
+                fault(c, "could not be read");
+                return 0;
+        }
+        sender = take_control(c, &m, in);
+        if (n == 0 && sender < 0) { /* an empty packet has a sender, the end has none */
                 close_conn(c, false);
                 return 0;
         }
@@ -623,7 +628,7 @@ void conn_free(struct conn *c)
         if (!c)
                 return;
         monitor_stop(c);
-        registry_leave(server_registry(c->server), &c->peer, c->is_fault);
+        registry_leave(server_registry(c->server), &c->peer);
         usage_give_back(c->user, USAGE_CONNECTIONS, 1);
         while ((r = TAILQ_FIRST(&c->requests))) { /* they go on, and are answered to nobody */
                 TAILQ_REMOVE(&c->requests, r, link);

@@ -32,7 +32,6 @@ struct conn {
         uint64_t nonce;
         bool is_greeted; /* HELLO came, the nonce was right */
         bool is_closed;
-        bool is_fault;                  /* closed by us: what it had sent may be lost */
         TAILQ_HEAD(, request) requests; /* under way */
         unsigned int n_requests;
         struct packet_list out; /* answers that did not fit into the socket */

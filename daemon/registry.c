@@ -55,23 +55,24 @@ void registry_meet(struct registry *g, struct peer *p)
         TAILQ_INSERT_TAIL(&o->peers, p, of_owner);
 }
 
-void registry_leave(struct registry *g, struct peer *p, bool is_fault)
+void registry_leave(struct registry *g, struct peer *p)
+{
+        if (!p->owner)
+                return;
+        TAILQ_REMOVE(&p->owner->peers, p, of_owner);
+        p->owner = NULL;
+}
+
+/* Only a sweep can find what it has made, or goes on to make. */
+void registry_cut_off(struct registry *g, struct peer *p)
 {
         struct owner *o = p->owner;
         struct tag *t;
 
-        if (!o)
-                return;
-        TAILQ_REMOVE(&o->peers, p, of_owner);
-        p->owner = NULL;
-        if (!is_fault || o->state != OWNER_LIVING)
-                return;
-        /* What it had sent is lost: only a sweep can find what it goes on to make. */
+        if (!o || (o->state != OWNER_LIVING && o->state != OWNER_DYING))
+                return; /* all of it was read when its end was dealt with */
         TAILQ_FOREACH(t, &o->tags, of_owner)
-        {
-                t->needs_sweep = true;
-                (void) store_change_tag(g->store, t->id, true, false, t->boot);
-        }
+        reaping_suspect(g, t);
 }
 
 /* ---- the turn ---- */
@@ -90,7 +91,7 @@ void registry_fail(struct registry *g, struct request *r, int error)
 {
         if (!r)
                 return;
-        r->result = error;
+        r->result = error == -EUCLEAN ? -EIO : error; /* what is damaged is not the client's */
         g->callbacks.answer(r, g->callbacks.userdata);
 }
 
@@ -129,8 +130,8 @@ void registry_synced(struct registry *g, uint64_t number, int error)
 
         while ((r = TAILQ_FIRST(&g->unsynced)) && r->commit <= number) {
                 TAILQ_REMOVE(&g->unsynced, r, waiting);
-                if (error < 0)
-                        r->result = error;
+                if (error < 0) /* it is done, and perhaps not on disk; -ENOSPC would deny that */
+                        r->result = -EIO;
                 histogram_add(&g->sync_usec, now_boottime_usec() - r->since_usec, 1);
                 g->callbacks.answer(r, g->callbacks.userdata);
         }

@@ -102,9 +102,11 @@ struct usage *registry_usage(struct registry *g);
 /* Does anybody want to know what happens? */
 void registry_watch(struct registry *g, bool is_watched);
 
-/* A peer comes and goes. @is_fault: the daemon ended the conversation, so reports may be lost. */
+/* A peer comes and goes. */
 void registry_meet(struct registry *g, struct peer *p);
-void registry_leave(struct registry *g, struct peer *p, bool is_fault);
+void registry_leave(struct registry *g, struct peer *p);
+/* The daemon has ended the conversation, at once: what the peer had sent, reports too, is lost. */
+void registry_cut_off(struct registry *g, struct peer *p);
 
 /*
  * Requests. The packet was checked; descriptors are taken, also on failure. Each request is

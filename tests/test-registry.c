@@ -349,6 +349,34 @@ START_TEST(who_was_cut_off_is_swept_for)
 }
 END_TEST
 
+static void misbehave_and_die(void)
+{
+        struct client c;
+
+        client_start(&c);
+        if (client_tag(&c, TAG, file_path("")) != 0)
+                _exit(1);
+        worker_pause();
+        if (client_say(&c, "bad", 3, NULL, 0) < 0)
+                _exit(2);
+        unit_write(path_under_tag(1), ""); /* nobody is told of it */
+        worker_pause();
+}
+
+/* Its last words are read when it is dead already. */
+START_TEST(who_was_cut_off_after_its_end_is_swept_for)
+{
+        struct worker w;
+
+        worker_start(&w, geteuid(), misbehave_and_die);
+        worker_wait(&w);
+        worker_go_on(&w);
+        read_byte(&w);
+        worker_kill(&w);
+        wait_path_gone(path_under_tag(1));
+}
+END_TEST
+
 /* ---- names of the caller's ---- */
 
 static void register_some(void)
@@ -795,6 +823,7 @@ static Suite *registry_suite(void)
         tcase_add_test(t, last_report_of_the_dead_is_heard);
         tcase_add_test(t, report_behind_a_question_of_the_dead_is_heard);
         tcase_add_test(t, who_was_cut_off_is_swept_for);
+        tcase_add_test(t, who_was_cut_off_after_its_end_is_swept_for);
         tcase_add_test(t, death_deletes_what_was_registered_by_name);
         tcase_add_test(t, what_is_not_there_can_not_be_tracked);
         tcase_add_test(t, plain_entry_is_gone_when_its_owner_says_so);
