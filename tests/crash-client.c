@@ -17,15 +17,17 @@
 #include <unistd.h>
 
 #include "libclient/util.h"
+#include "tests/crash-fault.h"
 #include "tests/crash-trace.h"
 
 /* ---- what the outcome depends on ---- */
 
-/* How a call may fail while the daemon is being killed and started again. */
-static bool is_allowed(const struct crash_client *c, int r)
+/* May the call fail like that while the daemon is killed and started again, or calls fail? */
+static bool is_allowed(const struct crash_client *c, const char *call, int r)
 {
-        return c->report->is_daemon_mortal &&
-               (r == -ECONNREFUSED || r == -ECONNRESET || r == -ETIMEDOUT);
+        if (c->report->error != 0 && crash_fault_is_documented(call, r, c->report->error))
+                return true;
+        return c->report->is_daemon_mortal && (r == -ECONNREFUSED || r == -ETIMEDOUT);
 }
 
 void client_note_wrong(struct crash_client *c, const char *call, int r)
@@ -42,7 +44,16 @@ bool client_succeeded(struct crash_client *c, const char *call, int r)
 {
         if (r >= 0)
                 return true;
-        if (!is_allowed(c, r))
+        if (!is_allowed(c, call, r))
+                client_note_wrong(c, call, r);
+        return false;
+}
+
+bool client_must_succeed(struct crash_client *c, const char *call, int r)
+{
+        if (r >= 0)
+                return true;
+        if (c->report->error == 0 || !is_allowed(c, call, r))
                 client_note_wrong(c, call, r);
         return false;
 }
@@ -101,8 +112,10 @@ void client_close_last(struct crash_client *c)
 
 static int write_all(int fd, const char *data)
 {
-        ssize_t n = write(fd, data, strlen(data));
+        ssize_t n = RETRY(write(fd, data, strlen(data)));
 
+        if (n < 0)
+                return -errno;
         return n == (ssize_t) strlen(data) ? 0 : -EIO;
 }
 
@@ -110,7 +123,7 @@ int client_write_path(const char *path, const char *data)
 {
         _cleanup_(closep) int fd = -1;
 
-        fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        fd = RETRY(open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
         if (fd < 0)
                 return -errno;
         return write_all(fd, data);
@@ -220,7 +233,7 @@ int client_pass(struct crash_client *c, int fd)
                 .cmsg_type = SCM_RIGHTS,
         };
         memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
-        return sendmsg(c->control, &msg, MSG_NOSIGNAL) == 1 ? 0 : -errno;
+        return RETRY(sendmsg(c->control, &msg, MSG_NOSIGNAL)) == 1 ? 0 : -errno;
 }
 
 /* ---- a life ---- */
@@ -255,8 +268,9 @@ int crash_client_main(const struct crash_scenario *s, struct crash_client *c)
                         return EXIT_FAILURE;
         }
 
-        trace_mark();
+        trace_mark(TRACE_MARK);
         s->run(c);
+        trace_mark(TRACE_MARK_END);
         if (byte == 'v')
                 return EXIT_SUCCESS;
         if (!say(c, 'd'))

@@ -35,6 +35,9 @@ void client_note_wrong(struct crash_client *c, const char *call, int r);
 /* Did the call succeed? If not, and it had to, the report says so. */
 bool client_succeeded(struct crash_client *c, const char *call, int r);
 
+/* The same, where it has to also when there is no daemon. */
+bool client_must_succeed(struct crash_client *c, const char *call, int r);
+
 /* The call that decides about the subject is about to be made, and has returned. */
 void client_begin(struct crash_client *c);
 void client_end(struct crash_client *c, const char *call, int r);

@@ -3,7 +3,8 @@
 #define TEMPFILED_CRASH_RUN_H
 
 /*
- * One run of a scenario with one crash in it: who is the victim, at which point, what happened.
+ * One run of a scenario with one crash, or one failing call, in it: who is the victim, at which
+ * point, what happened.
  */
 
 #include <limits.h>
@@ -38,6 +39,7 @@ struct crash_run {
         int signal_fd;
         unsigned int thread; /* the point; 0: none, the whole scenario is only counted */
         uint64_t point;
+        struct trace_fault fault; /* what happens there instead of a kill */
         bool is_verbose;
 
         /* what came of it */

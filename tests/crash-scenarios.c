@@ -60,7 +60,7 @@ static void persist_last(struct crash_client *c)
 
         t = client_unhold(c);
         client_begin(c);
-        client_end(c, "tempfile_persist", tempfile_persist(t, c->report->subject, 0));
+        client_end(c, "tempfile_persist", tempfile_persist(t, c->report->subject, TEMPFILE_FSYNC));
         (void) client_succeeded(c, "tempfile_close", tempfile_close(t));
 }
 
@@ -126,7 +126,8 @@ static void run_keep_directory(struct crash_client *c)
                 keep_last(c);
 }
 
-/* -ECONNREFUSED promises that nothing has changed; the other errors leave it open. */
+/* A daemon that is not there has changed nothing, nor has one that lacks something; the other errors
+ * leave it open. */
 static enum crash_fate fate_keep(const struct crash_report *r)
 {
         switch (r->change.progress) {
@@ -135,7 +136,10 @@ static enum crash_fate fate_keep(const struct crash_report *r)
         case CRASH_DONE:
                 return CRASH_STAYS;
         case CRASH_FAILED:
-                return r->change.result == -ECONNREFUSED ? CRASH_GONE : CRASH_EITHER;
+                return r->change.result == -ECONNREFUSED || r->change.result == -ENOSPC ||
+                                       r->change.result == -ENOMEM || r->change.result == -EMFILE
+                               ? CRASH_GONE
+                               : CRASH_EITHER;
         default:
                 return CRASH_EITHER;
         }
@@ -163,12 +167,7 @@ static int prepare_99(struct crash_client *c)
 /* The tag is known: this must work whether the daemon is there or not. */
 static void run_under_tag(struct crash_client *c)
 {
-        int r;
-
-        r = client_make_file(c);
-        if (r < 0)
-                client_note_wrong(c, "tempfile_named, under a known tag,", r);
-        else
+        if (client_must_succeed(c, "tempfile_named, under a known tag,", client_make_file(c)))
                 client_close_last(c);
 }
 

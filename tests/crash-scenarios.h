@@ -33,6 +33,7 @@ struct crash_step {
 struct crash_report {
         /* from the harness */
         uint32_t is_daemon_mortal;  /* the daemon may die: the documented errors are no failure */
+        int32_t error;              /* calls fail with that, here or in the daemon; 0: none does */
         uint32_t others_have_ended; /* who held the subject beside the client */
 
         /* from the client */

@@ -41,12 +41,7 @@ static int prepare_mixed(struct crash_client *c)
 /* The tag is known: this must work whether the daemon is there or not. */
 static void run_under_tag(struct crash_client *c)
 {
-        int r;
-
-        r = client_make_file(c);
-        if (r < 0)
-                client_note_wrong(c, "tempfile_named, under a known tag,", r);
-        else
+        if (client_must_succeed(c, "tempfile_named, under a known tag,", client_make_file(c)))
                 client_close_last(c);
 }
 

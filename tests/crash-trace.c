@@ -26,12 +26,14 @@
 #include <unistd.h>
 
 #include "libclient/util.h"
+#include "tests/crash-fault.h"
 #include "tests/crash-syscalls.h"
 #include "tests/crash-trace.h"
 
 #define SYSCALL_STOP (SIGTRAP | 0x80)
 #define BUSY_MAX 100U /* looks at a victim that is busy and makes no system call: it hangs */
-#define OPTIONS (PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE)
+#define OPTIONS                                                                                    \
+        (PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC)
 
 /* glibc's <sys/ptrace.h> gives it this name, and clashes with <linux/ptrace.h>. */
 #define syscall_info __ptrace_syscall_info
@@ -66,9 +68,9 @@ int trace_probe(void)
         return r;
 }
 
-void trace_mark(void)
+void trace_mark(unsigned long mark)
 {
-        (void) prctl(TRACE_MARK, 0UL, 0UL, 0UL, 0UL); /* -EINVAL, by intent */
+        (void) prctl((int) mark, 0UL, 0UL, 0UL, 0UL); /* -EINVAL, by intent */
 }
 
 void trace_init(struct trace *t, int signal_fd, enum trace_start start, unsigned int at_thread,
@@ -81,6 +83,7 @@ void trace_init(struct trace *t, int signal_fd, enum trace_start start, unsigned
                 .at_thread = at_thread,
                 .at_stop = at_stop,
                 .is_over = true,
+                .has_execed = true,
         };
 }
 
@@ -164,22 +167,10 @@ int trace_seize(struct trace *t, pid_t pid)
         return 0;
 }
 
-int trace_adopt(struct trace *t, pid_t pid)
+int trace_seize_early(struct trace *t, pid_t pid)
 {
-        int status;
-
-        t->pid = pid;
-        t->is_over = false;
-        if (waitpid(pid, &status, __WALL) < 0)
-                return -errno;
-        if (!WIFSTOPPED(status))
-                return -ESRCH;
-        if (ptrace(PTRACE_SETOPTIONS, pid, NULL, (void *) (uintptr_t) OPTIONS) < 0)
-                return -errno;
-        thread_add(t, pid)->is_started = true;
-        if (ptrace(PTRACE_SYSCALL, pid, NULL, NULL) < 0)
-                return -errno;
-        return 0;
+        t->has_execed = false;
+        return trace_seize(t, pid);
 }
 
 /* Does the address lie in the dynamic loader's code? */
@@ -212,7 +203,7 @@ static bool is_start(const struct trace *t, pid_t tid, const struct syscall_info
         case TRACE_AT_MARK:
                 return info->entry.nr == SYS_prctl && info->entry.args[0] == TRACE_MARK;
         case TRACE_AT_LOADED:
-                return !is_loader(tid, info->instruction_pointer);
+                return t->has_execed && !is_loader(tid, info->instruction_pointer);
         default:
                 return true;
         }
@@ -237,10 +228,58 @@ static void describe(struct trace *t, const struct trace_thread *thread,
                                 (int64_t) info->exit.rval);
 }
 
-/* Counts a system-call stop. True: this is the point. */
+/* A call is entered that is to fail, if it can with that; else the thread's next that can. */
+static void begin_to_fail(struct trace *t, struct trace_thread *thread,
+                          const struct syscall_info *info, unsigned int mask)
+{
+        if (!(mask & t->fault.bit) || crash_fault_skip(thread->tid, thread->nr) < 0)
+                return;
+        describe(t, thread, info);
+        thread->is_failing = true;
+        thread->is_due = t->fault.is_lasting;
+        t->n_failed++;
+}
+
+/* An entry. Only where calls are to fail there is more to do than to count. */
+static void look_at_entry(struct trace *t, struct trace_thread *thread,
+                          const struct syscall_info *info, unsigned int number)
+{
+        const struct trace_fault *f = &t->fault;
+        uint64_t args[6];
+        unsigned int mask;
+
+        if (!f->note && !thread->is_due)
+                return;
+        for (size_t i = 0; i < ARRAY_SIZE(args); i++)
+                args[i] = info->entry.args[i];
+        mask = crash_fault_mask(thread->tid, thread->nr, args, f->is_deaf);
+        if (f->note)
+                f->note(number, thread->stops, mask, f->userdata);
+        else
+                begin_to_fail(t, thread, info, mask);
+}
+
+/* Ends the failing call. True: that was all. */
+static bool fail(struct trace *t, struct trace_thread *thread)
+{
+        if (!thread->is_failing)
+                return false;
+        thread->is_failing = false;
+        (void) crash_fault_return(thread->tid, t->fault.error);
+        return !t->fault.is_lasting;
+}
+
+static bool is_end(const struct syscall_info *info)
+{
+        return info->op == PTRACE_SYSCALL_INFO_ENTRY && info->entry.nr == SYS_prctl &&
+               info->entry.args[0] == TRACE_MARK_END;
+}
+
+/* Counts a system-call stop. True: the victim is to stop here. */
 static bool count_stop(struct trace *t, struct trace_thread *thread)
 {
         unsigned int number = (unsigned int) (thread - t->threads) + 1;
+        bool is_fault = t->fault.error != 0 || t->fault.note;
         struct syscall_info info = { 0 };
         bool is_point;
 
@@ -248,17 +287,28 @@ static bool count_stop(struct trace *t, struct trace_thread *thread)
         if (info.op == PTRACE_SYSCALL_INFO_ENTRY)
                 thread->nr = info.entry.nr;
         if (!t->is_counting) {
-                t->is_counting = is_start(t, thread->tid, &info);
+                t->is_counting = !t->is_ended && is_start(t, thread->tid, &info);
+                return false;
+        }
+        if (is_fault && is_end(&info)) {
+                t->is_counting = false;
+                t->is_ended = true;
                 return false;
         }
 
         thread->stops++;
         is_point = number == t->at_thread && thread->stops == t->at_stop;
-        if (is_point || t->is_verbose)
+        if ((is_point && !is_fault) || t->is_verbose)
                 describe(t, thread, &info);
         if (t->is_verbose)
                 printf("#   thread %u, stop %" PRIu64 ": %s\n", number, thread->stops, t->where);
-        return is_point;
+        if (!is_fault)
+                return is_point;
+        thread->is_due |= is_point;
+        if (info.op != PTRACE_SYSCALL_INFO_ENTRY)
+                return fail(t, thread);
+        look_at_entry(t, thread, &info, number);
+        return false;
 }
 
 /* What a stop asks for. Returns true at the point; else the thread runs on. */
@@ -269,11 +319,14 @@ static bool handle_stop(struct trace *t, struct trace_thread *thread, int status
 
         if (sig == SYSCALL_STOP) {
                 if (count_stop(t, thread))
-                        return true;
+                        return thread->is_stopped = true;
                 sig = 0;
         } else if (event == PTRACE_EVENT_CLONE) {
                 if (ptrace(PTRACE_GETEVENTMSG, thread->tid, NULL, &tid) == 0)
                         (void) thread_add(t, (pid_t) tid);
+                sig = 0;
+        } else if (event == PTRACE_EVENT_EXEC) {
+                t->has_execed = true;
                 sig = 0;
         } else if (event != 0 || !thread->is_started) {
                 sig = 0; /* the first stop of a new thread: no signal of the victim's */
@@ -365,7 +418,10 @@ enum trace_event trace_run(struct trace *t, int wake_fd, int quiet_msec)
 
                 signal_drain(t); /* before collecting: what comes later signals anew */
                 if (collect(t)) {
-                        trace_kill(t);
+                        if (t->fault.error != 0)
+                                trace_release(t);
+                        else
+                                trace_kill(t);
                         return TRACE_REACHED;
                 }
                 if (t->is_over)
@@ -406,4 +462,46 @@ void trace_kill(struct trace *t)
                 if (!t->is_over)
                         (void) poll(&p, 1, 100);
         }
+}
+
+/* A thread born meanwhile is told of by its creator's stop. */
+static void note_birth(struct trace *t, pid_t tid, int status)
+{
+        unsigned long born;
+
+        if (status >> 16 == PTRACE_EVENT_CLONE && ptrace(PTRACE_GETEVENTMSG, tid, NULL, &born) == 0)
+                (void) thread_add(t, (pid_t) born);
+}
+
+/* The signal that it was stopped for, which it is to get after all; 0: none. */
+static int signal_of_stop(int status)
+{
+        return status >> 16 != 0 || WSTOPSIG(status) == SYSCALL_STOP ? 0 : WSTOPSIG(status);
+}
+
+void trace_release(struct trace *t)
+{
+        int status, sig;
+
+        if (t->is_over)
+                return;
+        for (unsigned int i = 0; i < t->n_threads; i++) { /* grows on the way */
+                struct trace_thread *thread = &t->threads[i];
+
+                sig = 0;
+                if (thread->is_gone)
+                        continue;
+                if (!thread->is_stopped) {
+                        (void) ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL);
+                        if (waitpid(thread->tid, &status, __WALL) < 0 || !WIFSTOPPED(status)) {
+                                thread->is_gone = true;
+                                continue;
+                        }
+                        note_birth(t, thread->tid, status);
+                        if (thread->is_started)
+                                sig = signal_of_stop(status);
+                }
+                (void) ptrace(PTRACE_DETACH, thread->tid, NULL, (void *) (uintptr_t) sig);
+        }
+        t->is_over = true;
 }

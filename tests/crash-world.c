@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "libclient/libtempfile-admin.h"
@@ -231,6 +232,17 @@ int crash_world_mark_damaged(struct crash_world *w)
         return crash_file_make(path, "");
 }
 
+int crash_world_connect(struct crash_world *w)
+{
+        int r;
+
+        r = tempfile_admin_open(w->daemon.socket, 0, &w->admin);
+        if (r < 0)
+                (void) snprintf(w->problem, sizeof(w->problem), "no connection to the daemon: %s",
+                                strerror(-r));
+        return r;
+}
+
 int crash_world_start_daemon(struct crash_world *w)
 {
         int r;
@@ -241,11 +253,40 @@ int crash_world_start_daemon(struct crash_world *w)
                                 strerror(-r));
                 return r;
         }
-        r = tempfile_admin_open(w->daemon.socket, 0, &w->admin);
-        if (r < 0)
-                (void) snprintf(w->problem, sizeof(w->problem), "no connection to the daemon: %s",
-                                strerror(-r));
-        return r;
+        return crash_world_connect(w);
+}
+
+/* Does the log end with words that say why nothing goes on? */
+static bool has_said_why(const struct crash_world *w)
+{
+        char line[512];
+        bool said = false;
+        FILE *f;
+
+        f = fopen(w->daemon.log, "re");
+        while (f && fgets(line, sizeof(line), f))
+                said = strstr(line, "Cannot ") || strstr(line, "ending");
+        if (f)
+                (void) fclose(f);
+        return said;
+}
+
+int crash_world_revive(struct crash_world *w)
+{
+        int status;
+
+        if (w->daemon.pid <= 0)
+                return crash_world_start_daemon(w) < 0 ? -ECHILD : 1;
+        if (waitpid(w->daemon.pid, &status, WNOHANG) == 0)
+                return 0;
+        crash_world_kill_daemon(w, true);
+        w->n_ended++;
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != EXIT_FAILURE || !has_said_why(w)) {
+                (void) snprintf(w->problem, sizeof(w->problem),
+                                "the daemon ended by itself, status %#x", (unsigned int) status);
+                return -ECHILD;
+        }
+        return crash_world_start_daemon(w) < 0 ? -ECHILD : 1;
 }
 
 void crash_world_kill_daemon(struct crash_world *w, bool is_reaped)

@@ -27,6 +27,9 @@ struct crash_world {
         struct tempfile_admin *admin;
         int inotify_fd;
         int wait_msec;              /* how long things may take to be gone */
+        bool is_helped;             /* calls have failed: what did is tried again on request */
+        unsigned int n_ended;       /* daemons that have ended by themselves, and said why */
+        unsigned int n_restarted;   /* daemons that had to be restarted to have all gone */
         char problem[PATH_MAX * 2]; /* what the last call found wrong */
 };
 
@@ -50,6 +53,15 @@ int crash_world_start_daemon(struct crash_world *w);
 
 /* Leaves the mark that a daemon leaves who has met damage in its database. Negative errno. */
 int crash_world_mark_damaged(struct crash_world *w);
+
+/* Connects to it. */
+int crash_world_connect(struct crash_world *w);
+
+/*
+ * Has the daemon ended by itself? 0: it runs. 1: it had, saying why and not by a signal, and has
+ * been started again. Negative: it should not have, or does not start.
+ */
+int crash_world_revive(struct crash_world *w);
 
 /* SIGKILL; with @is_reaped a tracer has done it already. */
 void crash_world_kill_daemon(struct crash_world *w, bool is_reaped);

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -59,7 +58,7 @@ static int notify_open(char *ret_name, size_t size)
 }
 
 /* The child's half: never returns. */
-static void daemon_exec(const struct daemon_fixture *d, const char *notify, bool is_traced)
+static void daemon_exec(const struct daemon_fixture *d, const char *notify, int gate)
 {
         const char *binary = getenv("TEMPFILED") ?: "tempfiled";
         const char *argv[] = { "tempfiled",  "--socket", d->socket,   "--state-dir",
@@ -67,6 +66,7 @@ static void daemon_exec(const struct daemon_fixture *d, const char *notify, bool
                                NULL,         NULL,       NULL };
         size_t argc = 7;
         sigset_t none;
+        char byte;
         int fd;
 
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -78,7 +78,7 @@ static void daemon_exec(const struct daemon_fixture *d, const char *notify, bool
                 _exit(126);
         if (setenv("NOTIFY_SOCKET", notify, 1) < 0)
                 _exit(126);
-        if (is_traced && ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
+        if (gate >= 0 && read(gate, &byte, 1) < 0)
                 _exit(126);
 
         if (d->config)
@@ -94,7 +94,7 @@ static void daemon_exec(const struct daemon_fixture *d, const char *notify, bool
         _exit(127);
 }
 
-int daemon_fixture_spawn(struct daemon_fixture *d, bool is_traced)
+int daemon_fixture_spawn(struct daemon_fixture *d, int gate)
 {
         char notify[128];
         pid_t pid;
@@ -111,7 +111,7 @@ int daemon_fixture_spawn(struct daemon_fixture *d, bool is_traced)
         if (pid < 0)
                 return -errno;
         if (pid == 0)
-                daemon_exec(d, notify, is_traced);
+                daemon_exec(d, notify, gate);
 
         d->pid = pid;
         return 0;
@@ -172,7 +172,7 @@ int daemon_fixture_start(struct daemon_fixture *d)
 {
         int r;
 
-        r = daemon_fixture_spawn(d, false);
+        r = daemon_fixture_spawn(d, -1);
         if (r < 0)
                 return r;
         r = daemon_fixture_wait_ready(d);

@@ -31,8 +31,8 @@ int daemon_fixture_init(struct daemon_fixture *d, const char *dir);
 /* Starts the daemon and waits until it is ready. Returns 0; -ECHILD it ended instead; -ETIMEDOUT. */
 int daemon_fixture_start(struct daemon_fixture *d);
 
-/* Starts it only. With @is_traced the process asks to be traced and stops at its exec. */
-int daemon_fixture_spawn(struct daemon_fixture *d, bool is_traced);
+/* Starts it only. @gate: -1, or its exec waits until there is something to read from that. */
+int daemon_fixture_spawn(struct daemon_fixture *d, int gate);
 
 /* What start() does after spawn(). */
 int daemon_fixture_wait_ready(struct daemon_fixture *d);

@@ -400,6 +400,10 @@ check_PROGRAMS += %D%/crashpoint
 	%D%/crash-check.h \
 	%D%/crash-client.c \
 	%D%/crash-client.h \
+	%D%/crash-fault.c \
+	%D%/crash-fault.h \
+	%D%/crash-group.c \
+	%D%/crash-group.h \
 	%D%/crash-owners.c \
 	%D%/crash-process.c \
 	%D%/crash-process.h \
@@ -411,6 +415,8 @@ check_PROGRAMS += %D%/crashpoint
 	%D%/crash-syscalls.h \
 	%D%/crash-trace.c \
 	%D%/crash-trace.h \
+	%D%/crash-window.c \
+	%D%/crash-window.h \
 	%D%/crash-world.c \
 	%D%/crash-world.h \
 	%D%/crashpoint.c
@@ -430,6 +436,7 @@ dist_check_SCRIPTS = \
 	%D%/test-container.sh \
 	%D%/test-ctl.sh \
 	%D%/test-examples.sh \
+	%D%/test-failing.sh \
 	%D%/test-install.sh \
 	%D%/test-manual.sh \
 	%D%/test-metrics.sh \
