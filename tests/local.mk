@@ -443,6 +443,7 @@ dist_check_SCRIPTS = \
 	%D%/test-mktemp.sh \
 	%D%/test-monitor.sh \
 	%D%/test-programs.sh \
+	%D%/test-remote.sh \
 	%D%/test-run.sh \
 	%D%/test-scan.sh \
 	%D%/test-settings.sh \

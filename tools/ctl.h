@@ -48,6 +48,10 @@ struct ctl {
         int n_args;
         int done; /* an option answered already: exit with status done - 1 */
 
+        const char *host;      /* -H: where to do it; NULL: here */
+        char **remote_options; /* with a host: what it is told, as "--name=value" */
+        size_t n_remote_options;
+
         bool is_quiet;
         bool has_legend;
         bool is_json;

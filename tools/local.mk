@@ -51,6 +51,8 @@ noinst_LTLIBRARIES += %D%/libtempfilectl.la
 	%D%/quantity.c \
 	%D%/quantity.h \
 	%D%/reap.c \
+	%D%/remote.c \
+	%D%/remote.h \
 	%D%/renew.c \
 	%D%/retain.c \
 	%D%/run.c \

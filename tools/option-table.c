@@ -90,6 +90,14 @@ static int apply_user(struct ctl *c, const struct option_row *row, const char *v
         return use_socket(path);
 }
 
+/* options_find_host() has found it, before anything was applied. */
+static int apply_host(struct ctl *c, const struct option_row *row, const char *value)
+{
+        if (*value == '\0' || *value == '-')
+                return ctl_usage_error(c->command, "'%s' is not a host", value);
+        return 0;
+}
+
 /* ---- output ---- */
 
 static int apply_quiet(struct ctl *c, const struct option_row *row, const char *value)
@@ -366,6 +374,8 @@ const struct option_row option_rows[] = {
         { "unit", 0, ARG_REQUIRED, MKTEMP, "UNIT",
           "it goes when this systemd unit stops", set_string, AT(owner_unit) },
 
+        { "host", 'H', ARG_REQUIRED, CTL_EVERYWHERE, "[USER@]HOST",
+          "on that host, by ssh; not to make anything there", apply_host, 0 },
         { "system", 0, ARG_NONE, CTL_EVERYWHERE, NULL,
           "ask the system's daemon only", apply_system, 0 },
         { "user", 0, ARG_NONE, CTL_EVERYWHERE, NULL,

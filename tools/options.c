@@ -14,6 +14,7 @@
 #include "libclient/util.h"
 #include "tools/option-table.h"
 #include "tools/options.h"
+#include "tools/remote.h"
 
 /* ---- parsing ---- */
 
@@ -81,28 +82,65 @@ static int tell_wrong_option(const struct ctl_command *command, int result, char
         return ctl_usage_error(command, "unknown option '%s'", is_short ? letter : word);
 }
 
-int options_parse(struct ctl *c, const struct ctl_command *command, int argc, char **argv)
-{
-        unsigned int bit = command ? command->bit : CTL_MAIN;
+/* The command line as getopt_long() is to split it. */
+struct splitter {
+        unsigned int bit;
         char short_options[2 * OPTION_ROWS_MAX + 3];
         struct option long_options[OPTION_ROWS_MAX + 1];
+};
 
-        make_short_options(bit, !command || command->is_prefix, short_options);
-        make_long_options(bit, long_options);
-        opterr = bit == CTL_GNU_MKTEMP;
+static void split_begin(struct splitter *s, const struct ctl_command *command)
+{
+        s->bit = command ? command->bit : CTL_MAIN;
+        make_short_options(s->bit, !command || command->is_prefix, s->short_options);
+        make_long_options(s->bit, s->long_options);
         optind = 0; /* starts anew, also inside */
+}
+
+static int split_next(const struct splitter *s, int argc, char **argv)
+{
+        return getopt_long(argc, argv, s->short_options, s->long_options, NULL);
+}
+
+int options_find_host(const struct ctl_command *command, int argc, char **argv, const char **host)
+{
+        struct splitter s;
+        int value;
+
+        split_begin(&s, command);
+        opterr = 0;
+        while ((value = split_next(&s, argc, argv)) >= 0)
+                if (value == 'H')
+                        *host = optarg;
+        return optind;
+}
+
+static bool is_for_here(const struct option_row *row)
+{
+        return row->letter == 'H' || streq(row->name, "help") || streq(row->name, "version");
+}
+
+int options_parse(struct ctl *c, const struct ctl_command *command, int argc, char **argv)
+{
+        struct splitter s;
+
+        split_begin(&s, command);
+        opterr = ctl_is_gnu(command);
         for (;;) {
                 const struct option_row *row;
-                int value = getopt_long(argc, argv, short_options, long_options, NULL);
+                int value = split_next(&s, argc, argv);
 
                 if (value < 0)
                         return optind;
-                row = find_row(value, bit);
+                row = find_row(value, s.bit);
                 if (!row) {
                         c->done = 1 + tell_wrong_option(command, value, argv);
                         return -1;
                 }
-                value = row->apply(c, row, optarg);
+                if (c->host && row->name && !is_for_here(row))
+                        value = remote_add_option(c, row->name, optarg);
+                else
+                        value = row->apply(c, row, optarg);
                 if (value != 0)
                         c->done = 1 + value;
                 if (c->done)

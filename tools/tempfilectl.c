@@ -17,6 +17,7 @@
 #include "tools/ctl.h"
 #include "tools/options.h"
 #include "tools/pager.h"
+#include "tools/remote.h"
 
 #define MKTEMP_SUMMARY "Make a temporary file that goes when the calling script ends"
 #define MKTEMP_DETAILS                                                                             \
@@ -110,6 +111,16 @@ static void parse_arguments(struct ctl *c, const struct ctl_command *command, in
         c->n_args = argc - n;
 }
 
+/* Another host's users and paths are not looked up here, so that is to be known first. */
+static void find_host(struct ctl *c, int argc, char **argv)
+{
+        int n = options_find_host(NULL, argc, argv, &c->host);
+        const struct ctl_command *command = n < argc ? find_command(argv[n]) : NULL;
+
+        if (command)
+                (void) options_find_host(command, argc - n, argv + n, &c->host);
+}
+
 /* Finds the command and its arguments. Returns CTL_OK, or the status to exit with; see c->done. */
 static int parse_command_line(struct ctl *c, int argc, char **argv)
 {
@@ -120,6 +131,7 @@ static int parse_command_line(struct ctl *c, int argc, char **argv)
                 parse_arguments(c, &gnu_mktemp, argc, argv);
                 return c->done ? c->done - 1 : CTL_OK;
         }
+        find_host(c, argc, argv);
         n = options_parse(c, NULL, argc, argv);
         if (c->done)
                 return c->done - 1;
@@ -158,7 +170,7 @@ int main(int argc, char **argv)
 
         status = parse_command_line(&c, argc, argv);
         if (status == CTL_OK && !c.done)
-                status = c.command->run(&c);
+                status = c.host ? remote_run(&c) : c.command->run(&c);
         status = ctl_finish_output(status);
         pager_close();
         return status;
