@@ -123,10 +123,11 @@ int disk_attach_loop(const char *image, char path[static 32])
 /* The device used before stays taken until there is another: so the number differs. */
 static void mount_image(struct disk *d)
 {
-        _cleanup_(closep) int before = TAKE_FD(d->loop);
+        int before = d->loop;
         char path[32];
 
         d->loop = disk_attach_loop(d->work, path);
+        (void) close_fd(before);
         ck_assert_msg(mount(path, d->at, kinds[d->kind].type, 0, NULL) == 0, "mount: %s",
                       strerror(errno));
 }
