@@ -438,6 +438,7 @@ dist_check_SCRIPTS = \
 	%D%/test-examples.sh \
 	%D%/test-failing.sh \
 	%D%/test-install.sh \
+	%D%/test-list.sh \
 	%D%/test-manual.sh \
 	%D%/test-metrics.sh \
 	%D%/test-mktemp.sh \
