@@ -67,6 +67,8 @@ fails_like() { has_failed_in_one_line 1 && [[ $err == $1 ]]; }
 # is_owned PATH PID
 is_owned() { [[ $("$ctl" list --no-legend --pid="$2") == *"$1"* ]]; }
 
+has_no_wider_line() { ! grep -E ".{$(($1 + 1))}" <<<"$out"; }
+
 # json EXPRESSION: prints it, "j" being what is in $out, and name(e) the bytes of an entry's path
 json() {
     python3 -c "if True:
@@ -120,9 +122,11 @@ test_arguments() {
     done
     ctl --help
     check "the tool has help" [ "$status:${out:0:18}" = "0:Usage: tempfilectl" ]
+    check "which fits 80 columns" has_no_wider_line 80
     for command in "${commands[@]}"; do
         ctl "$command" --help
         check "$command has help" [ "$status:${out%% [*}" = "0:Usage: tempfilectl $command" ]
+        check "which fits 80 columns" has_no_wider_line 80
     done
     ctl --version
     check "the version is told" [ "$status:${out%% *}" = 0:tempfilectl ]

@@ -150,6 +150,24 @@ int options_parse(struct ctl *c, const struct ctl_command *command, int argc, ch
 
 /* ---- help ---- */
 
+#define HELP_WIDTH 80
+#define HELP_COLUMN 30 /* where it says what an option does */
+
+/* From a column on, where the cursor is already; broken between words where it does not fit. */
+static void print_wrapped(const char *text, int column)
+{
+        size_t width = (size_t) (HELP_WIDTH - column), len;
+
+        for (; strlen(text) > width; text += len + 1) {
+                for (len = width; len > 0 && text[len] != ' '; len--)
+                        ;
+                if (len == 0)
+                        break; /* one long word */
+                printf("%.*s\n%*s", (int) len, text, column, "");
+        }
+        puts(text);
+}
+
 static void print_option(const struct option_row *row)
 {
         bool is_optional = row->argument == ARG_OPTIONAL || row->argument == ARG_LONG_OPTIONAL;
@@ -164,7 +182,8 @@ static void print_option(const struct option_row *row)
                         : row->metavar ? "="
                                        : "",
                         row->metavar ? row->metavar : "", is_optional ? "]" : "");
-        printf("  %-27s %s\n", left, row->help);
+        printf("  %-27s ", left);
+        print_wrapped(row->help, HELP_COLUMN);
 }
 
 static void print_options(unsigned int bit)
@@ -181,14 +200,19 @@ void options_print_help(const struct ctl_command *command)
                 printf("Usage: %s %s%s%s\n\n%s.\n", ctl_name(),
                        ctl_is_gnu(command) ? "" : command->name, ctl_is_gnu(command) ? "" : " ",
                        command->synopsis, command->summary);
-                if (command->details)
-                        printf("\n%s\n", command->details);
+                if (command->details) {
+                        putchar('\n');
+                        print_wrapped(command->details, 0);
+                }
                 print_options(command->bit);
                 return;
         }
-        puts("Usage: tempfilectl [OPTION]... COMMAND [ARGUMENT]...\n\n"
-             "Show and manage the temporary files that tempfiled(8) deletes when their owner ends.\n\n"
-             "Commands:");
+        puts("Usage: tempfilectl [OPTION]... COMMAND [ARGUMENT]...\n");
+        print_wrapped(
+                "Show and manage the temporary files that tempfiled(8) deletes when their owner "
+                "ends.",
+                0);
+        puts("\nCommands:");
         for (command = ctl_commands; command->name; command++)
                 printf("  %-12s %s\n", command->name, command->summary);
         print_options(CTL_MAIN);

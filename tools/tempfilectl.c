@@ -21,7 +21,7 @@
 
 #define MKTEMP_SUMMARY "Make a temporary file that goes when the calling script ends"
 #define MKTEMP_DETAILS                                                                             \
-        "Prints its path. TEMPLATE has at least three X in its last component, which are\n"        \
+        "Prints its path. TEMPLATE has at least three X in its last component, which are "         \
         "replaced; it defaults to tmp.XXXXXXXXXX in $TMPDIR, else /tmp. See tempfilectl(1)."
 
 const struct ctl_command ctl_commands[] = {
@@ -33,8 +33,8 @@ const struct ctl_command ctl_commands[] = {
           "Show the daemon at a glance", NULL },
         { "scan", CTL_SCAN, 0, -1, false, ctl_scan, "[OPTION]... [DIR]...",
           "Find what other programs left behind",
-          "Looks into /tmp, /var/tmp and /dev/shm, or the directories given, for what no process\n"
-          "has open, mapped, as a directory, executed, bound, locked or mounted." },
+          "Looks into /tmp, /var/tmp and /dev/shm, or the directories given, for what no "
+          "process has open, mapped, as a directory, executed, bound, locked or mounted." },
         { "monitor", CTL_MONITOR, 0, 0, false, ctl_monitor, "[OPTION]...",
           "Show what happens, as it happens",
           "One line an event, until it is interrupted. An ordinary user sees his own, root all." },
@@ -60,7 +60,7 @@ const struct ctl_command ctl_commands[] = {
           "What is retained can be looked at, and kept. With 0 it goes with its owner again." },
         { "run", CTL_RUN, 1, -1, true, ctl_run, "[OPTION]... COMMAND [ARGUMENT]...",
           "Run a command with a temporary directory of its own",
-          "TMPDIR, TMP and TEMP name the directory. It goes when the command ends, however that\n"
+          "TMPDIR, TMP and TEMP name the directory. It goes when the command ends, however that "
           "is. Exits with the status of the command; 127: not found; 126: cannot be executed." },
         { "mktemp", CTL_MKTEMP, 0, -1, false, ctl_mktemp, "[OPTION]... [TEMPLATE]", MKTEMP_SUMMARY,
           MKTEMP_DETAILS },
