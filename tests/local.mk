@@ -72,7 +72,8 @@ check_programs = \
 	%D%/test-text \
 	%D%/test-threads \
 	%D%/test-wire-lists \
-	%D%/test-wire
+	%D%/test-wire \
+	%D%/test-wire-v1
 check_PROGRAMS += $(check_programs)
 TESTS += $(check_programs)
 
@@ -190,6 +191,10 @@ remover_fixture = \
 %C%_test_wire_SOURCES = %D%/test-wire.c
 %C%_test_wire_CPPFLAGS = $(check_cppflags)
 %C%_test_wire_LDADD = $(check_ldadd)
+
+%C%_test_wire_v1_SOURCES = %D%/test-wire-v1.c
+%C%_test_wire_v1_CPPFLAGS = $(check_cppflags)
+%C%_test_wire_v1_LDADD = $(check_ldadd)
 
 # What may not be possible, whoever tries.
 attack_programs = \
