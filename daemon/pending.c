@@ -4,7 +4,8 @@
  * Owns the reports that have not reached the store: what was made, what is gone. They wait a few
  * turns, unless somebody asks about entries or their owner ends, and are written together; what has
  * come and gone by then never is. When the store can't take them they wait on. One that is lost with
- * the daemon is one that did not reach it: the tags of those who live then are swept.
+ * the daemon is one that did not reach it: the tags of those who live then are swept. What is said of
+ * a plain entry by its number is written at once, and remembered until it is committed.
  */
 
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include "daemon/registry-internal.h"
 #include "libclient/util.h"
 
+#define PLAIN_MAX 65536U /* while the disk is full; more is left to the ends of owners */
 #define REPORTS_USEC (20 * USEC_PER_MSEC) /* that they wait, as long as nobody asks */
 
 static void free_pending(void *p)
@@ -197,9 +199,49 @@ static void note_flushed(const void *node, VISIT visit, void *userdata)
                 t->flushed = MAX(t->flushed, p->id & UINT32_MAX);
 }
 
+struct plain_report {
+        uint64_t owner;
+        struct wire_record record;
+};
+
+void registry_note_plain(struct registry *g, uint64_t owner, const struct wire_record *m)
+{
+        const size_t size = g->plain_size == 0 ? 64 : g->plain_size * 2;
+        struct plain_report *grown;
+
+        if (g->n_plain == g->plain_size) {
+                grown = size > PLAIN_MAX ? NULL : reallocarray(g->plain, size, sizeof(*grown));
+                if (!grown)
+                        return;
+                g->plain = grown;
+                g->plain_size = size;
+        }
+        g->plain[g->n_plain++] = (struct plain_report) { owner, *m };
+}
+
+/* They stay noted until a commit has taken them. */
+void registry_repeat_plain(struct registry *g)
+{
+        const size_t n = g->n_plain;
+
+        if (!g->plain_has_failed)
+                return;
+        g->plain_has_failed = false;
+        for (size_t i = 0; i < n; i++)
+                register_plain(g, g->plain[i].owner, &g->plain[i].record);
+}
+
+static void settle_plain(struct registry *g, bool is_committed)
+{
+        if (is_committed)
+                g->n_plain = 0;
+        g->plain_has_failed = g->n_plain > 0;
+}
+
 /* The commit has taken them, or has not. */
 void registry_settle_pending(struct registry *g, bool is_committed)
 {
+        settle_plain(g, is_committed);
         if (!g->reports_are_written)
                 return;
         g->reports_are_written = false;
@@ -241,4 +283,5 @@ bool registry_reports_are_due(struct registry *g)
 void registry_free_pending(struct registry *g)
 {
         tdestroy(g->pending, free_pending);
+        free(g->plain);
 }

@@ -248,21 +248,19 @@ static int remove_entry(struct registry *g, const struct store_entry *e)
 }
 
 /* By its number: gone, or (SETTLED) this process's claim ends and another's stays. */
-static void report_plain(struct registry *g, struct peer *p, const struct wire_record *m)
+void register_plain(struct registry *g, uint64_t by, const struct wire_record *m)
 {
         struct store_entry e;
         uint64_t id = m->tag_or_id, owner;
         bool holds;
 
         registry_flush(g);
-        if (!p->owner || store_get_entry(g->store, id, register_numbers, &e) < 0 ||
-            e.state != WIRE_STATE_LIVE || store_holds(g->store, id, p->owner->id, &holds) < 0 ||
-            !holds)
+        if (store_get_entry(g->store, id, register_numbers, &e) < 0 || e.state != WIRE_STATE_LIVE ||
+            store_holds(g->store, id, by, &holds) < 0 || !holds)
                 return;
         if (m->what == WIRE_SETTLED) {
                 /* Nobody to pass it on to: the other has ended before. */
-                if (store_release(g->store, id, p->owner->id, &owner) >= 0 &&
-                    owner == p->owner->id) {
+                if (store_release(g->store, id, by, &owner) >= 0 && owner == by) {
                         (void) store_set_retain(g->store, id, 0); /* the end was no crash */
                         (void) reaping_one(g, id, NULL);          /* else with its maker */
                 }
@@ -271,6 +269,14 @@ static void report_plain(struct registry *g, struct peer *p, const struct wire_r
         if (g->is_watched)
                 tell_stored(g, WIRE_EVENT_GONE, id);
         (void) remove_entry(g, &e); /* the commit reports a failure */
+}
+
+static void report_plain(struct registry *g, struct peer *p, const struct wire_record *m)
+{
+        if (!p->owner)
+                return;
+        registry_note_plain(g, p->owner->id, m);
+        register_plain(g, p->owner->id, m);
 }
 
 void registry_report(struct registry *g, struct peer *p, const void *packet, size_t len)

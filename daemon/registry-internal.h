@@ -155,10 +155,13 @@ struct registry {
         uint64_t n_flushes;
         void *owners_by_pid, *owners_by_id, *tags_by_tag, *tags_by_id, *directories_by_id,
                 *directories_by_identity, *creds_by_id, *creds_by_value; /* tsearch(3) trees */
-        uint64_t reports_since;   /* when the first that waits came: CLOCK_BOOTTIME; 0: none */
-        bool reports_are_urgent;  /* of one who has ended */
-        bool reports_are_written; /* some, in the open transaction */
-        void *pending;            /* struct pending by id */
+        uint64_t reports_since;     /* when the first that waits came: CLOCK_BOOTTIME; 0: none */
+        bool reports_are_urgent;    /* of one who has ended */
+        bool reports_are_written;   /* some, in the open transaction */
+        void *pending;              /* struct pending by id */
+        struct plain_report *plain; /* that the open transaction has taken, or the last could not */
+        size_t n_plain, plain_size;
+        bool plain_has_failed;
         struct owner_list dying;
         struct owner_list ending; /* everything was tried */
         struct owner_list fresh;  /* stored in the open transaction */
@@ -244,12 +247,16 @@ int registry_report_gone(struct registry *g, struct tag *t, uint32_t seq);
 void registry_flush(struct registry *g);
 void registry_forget_pending(struct registry *g, uint64_t id); /* it is deleted */
 void registry_settle_pending(struct registry *g, bool is_committed);
+/* One about a plain entry, which is written at once: again when the commit has failed. */
+void registry_note_plain(struct registry *g, uint64_t owner, const struct wire_record *m);
+void registry_repeat_plain(struct registry *g);
 /* Are they to be written in this turn? */
 bool registry_reports_are_due(struct registry *g);
 void registry_free_pending(struct registry *g);
 
 /* register.c */
 void register_inspected(struct job *j, void *userdata);
+void register_plain(struct registry *g, uint64_t owner, const struct wire_record *m);
 
 bool register_wants_worker(const struct wire_owner *w, int fd);
 int register_prepare_owner(struct peer *p, const struct wire_owner *w, int fd,

@@ -315,6 +315,7 @@ void registry_turn(struct registry *g)
                 g->look_is_due = false;
                 load_look_again(g);
         }
+        registry_repeat_plain(g);
         bury(g);
         collect(g);
         if (g->mounts_changed) {

@@ -774,6 +774,26 @@ START_TEST(full_disk_is_said_and_all_goes_on_after_it)
 }
 END_TEST
 
+START_TEST(gone_is_not_lost_on_a_full_disk)
+{
+        struct stat st;
+        uint64_t id;
+
+        (void) signal(SIGXFSZ, SIG_IGN);
+        ck_assert_int_eq(client_tag(&here, TAG + 1, file_path("")), 0);
+        ck_assert_int_eq(client_register(&here, WIRE_RESERVE, "reserved-0123456789ab",
+                                         WIRE_KIND_FILE, 0, &id),
+                         0);
+        ck_assert_uint_eq(server_status().live, 1);
+        ck_assert_int_eq(stat(unit_path(server_dir, "state/tempfiled.db-wal"), &st), 0);
+        limit_file_size((rlim_t) st.st_size);
+        client_report(&here, WIRE_GONE, id, 0, 0, "");
+        ck_assert_int_eq(client_tag(&here, TAG + 2, file_path("")), -ENOSPC); /* and that too */
+        limit_file_size(RLIM_INFINITY);
+        wait_status(has_no_entries);
+}
+END_TEST
+
 static void leave_no_room(void)
 {
         limit_file_size(4096); /* the log has been cut off, and a page does not go into it */
@@ -839,6 +859,7 @@ static Suite *registry_suite(void)
         tcase_add_test(t, who_died_meanwhile_is_reaped_at_the_start);
         tcase_add_test(t, tombstone_stays_until_the_disk_has_it);
         tcase_add_test(t, full_disk_is_said_and_all_goes_on_after_it);
+        tcase_add_test(t, gone_is_not_lost_on_a_full_disk);
         tcase_add_test(t, full_disk_at_the_start_does_not_make_what_was_loaded_new);
         suite_add_tcase(s, t);
         return s;
