@@ -101,7 +101,7 @@ wrong=(
     "reap" "reap --all 1.2" "reap --all --force" "reap 0.0" "run" "run --nonsense true" "mktemp a b"
     "mktemp aXX" "mktemp XXX/a" "mktemp aXXXbX" "mktemp --suffix=.c aXXXb" "mktemp --suffix=a/b aXXX"
     "mktemp -t a/XXX" "mktemp -p d /aXXX" "mktemp --owner-pid=0" "mktemp --owner-pid=-1" "mktemp -p"
-    "mktemp --owner-pid=1 --unit=a"
+    "mktemp --owner-pid=1 --unit=a" "give --boot --from-unit=" "give --boot --from-unit=a 1.2"
 )
 
 is_usage_error() {
@@ -718,6 +718,8 @@ test_changes() {
     check "give tells that there is no such unit" fails_like "*no-such.service*"
     ctl track -q --lease=1h "$b"
     check "track: a lease" [ "$status:$(entry "$b" 'e["owner"]["kind"]')" = "0:['lease']" ]
+    ctl give --boot --from-unit=no-such
+    check "give: none of a unit that has none" [ "$status:$out" = "0:0 entries given." ]
     ctl give -q --owner-pid=$subject "$a" "$b"
     check "give: several" [ "$status:$out$err" = 0: ]
     ctl retain --pid=$subject 1h

@@ -42,7 +42,8 @@ static int check_arguments(const struct ctl *c)
 {
         if (has_filter(c) && c->n_args > 0)
                 return ctl_usage_error(c->command,
-                                       "entries and --pid or --unit exclude each other");
+                                       "entries and --pid or --%sunit exclude each other",
+                                       c->command->bit == CTL_GIVE ? "from-" : "");
         if (!has_filter(c) && c->n_args == 0)
                 return ctl_usage_error(c->command, "say which entries");
         for (int i = 0; i < c->n_args; i++) {

@@ -337,6 +337,8 @@ const struct option_row option_rows[] = {
           "those whose owner is this process", apply_pid, 0 },
         { "unit", 0, ARG_REQUIRED, CHANGES & ~CTL_GIVE, "UNIT",
           "those whose owner is or was in this unit", set_string, AT(unit) },
+        { "from-unit", 0, ARG_REQUIRED, CTL_GIVE, "UNIT",
+          "those whose owner is or was in this unit", set_string, AT(unit) },
         { "force", 'f', ARG_NONE, CTL_REAP, NULL,
           "also those whose owner is still there", set_flag, AT(is_forced) },
         { "dry-run", 'n', ARG_NONE, CHANGES, NULL,
