@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # tempfilectl list with very many entries: all are there, and none is held in memory. The database is
-# filled while the daemon is away, with copies of an entry that has a lease.
+# filled while the daemon is away, with copies of an entry that has a lease. And all of a unit's given.
 #
 # With TEMPFILED_TEST_FULL=1 a million, otherwise 20,000.
 
@@ -106,6 +106,22 @@ test_sorted() {
     check "and are" [ "$(head -n 1 "$work/out" | grep -o 'file-.*')" = "file-$(printf %07d $((n_entries - 1)))" ]
 }
 
+# No systemd is needed for an owner that was in a unit.
+test_unit() {
+    daemon_kill
+    python3 -c "if True:
+        import sqlite3, sys
+        db = sqlite3.connect(sys.argv[1])
+        with db:
+            db.execute('UPDATE owner SET unit = ? WHERE id = (SELECT min(owner) FROM entry)', ('many.service',))
+        db.close()" "$work/daemon/state"/*.db
+    daemon_start || exit 1
+    "$ctl" give -n --boot --from-unit=many >"$work/out" 2>"$work/err"
+    check "all that was a unit's can be given" [ "$(grep -c '^Would give .*/files/file' "$work/out")" = $n_entries ]
+    "$ctl" give -n --boot --from-unit=few >"$work/out" 2>"$work/err"
+    check "and nothing else" [ $? = 0 -a ! -s "$work/out" ]
+}
+
 mkdir "$work/files"
 touch "$work/files/file"
 if ! (ulimit -d $limit_kib && "$ctl" --version) >/dev/null 2>&1; then
@@ -119,5 +135,6 @@ test_table
 test_json
 test_cut_off
 test_sorted
+test_unit
 tap_plan $tap_number
 tap_end
