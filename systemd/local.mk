@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 # Socket-activated units: the system's, and one for each user who wants it. What is generated only
 # learns where the daemon is.
+#
+# There is nothing for sysusers.d and tmpfiles.d: the daemon runs as root, StateDirectory= makes its
+# directory and the socket makes /run/tempfiled.
 
 unit_files = \
 	%D%/tempfiled.service \

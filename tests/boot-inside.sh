@@ -4,7 +4,7 @@
 # Run by test-boot.sh inside the container, as a service: the cases themselves. Each boot has a list
 # of its own.
 #
-#     boot-inside.sh BOOT OUT     BOOT: 1, 2; OUT: a directory that the other side reads
+#     boot-inside.sh BOOT OUT     BOOT: 1, 2, 3; OUT: a directory that the other side reads
 #
 # Writes TAP without numbers to OUT/results. What waits looks again until it is so, or gives up
 # after $patience seconds.
@@ -385,15 +385,84 @@ second_boot() {
     check "its socket is gone" test ! -e /run/tempfiled/socket
 }
 
+# ---- the packages ------------------------------------------------------------------------------
+
+packages_install() { dpkg -i "$out"/packages/*.deb; }
+
+# By nothing but the maintainers' scripts.
+packages_enable_the_socket() {
+    systemctl is-enabled tempfiled.socket tempfiled.service &&
+        wait_until is_active tempfiled.socket && wait_until is_active tempfiled.service
+}
+
+program_built_with_them_leaves_nothing() {
+    local program=$persistent/named flags
+
+    make_directory "$work/program"
+    flags=$(pkg-config --cflags --libs libtempfile) || return 1
+    # shellcheck disable=SC2086
+    cc "$out/packages/source/tests/examples/named.c" -o "$program" $flags &&
+        start program "Environment=TMPDIR=$work/program" -- \
+            "$program" 'systemd-notify --ready; sleep infinity' &&
+        holds "$work/program" 1 && kill_service program.service && wait_until is_empty "$work/program"
+}
+
+entry_is_pending() {
+    make_directory "$work/pending"
+    start pending -- boot-client hold "$work/pending" 1 &&
+        tempfilectl list --no-legend | grep "$work/pending/"
+}
+
+is_leaked() { tempfilectl list --leaked --no-legend | grep -q "$1/"; }
+
+entry_is_leaked() {
+    make_directory "$work/due" tf-bob
+    start due User=tf-bob -- boot-client hold "$work/due" 1 && chown root "$work/due" &&
+        kill_service due.service && wait_until is_leaked "$work/due"
+}
+
+packages_purge() {
+    chown tf-bob "$work/due"
+    dpkg --purge tempfiled libtempfile-dev libtempfile0 >"$out/purge" 2>&1 || { cat "$out/purge"; return 1; }
+}
+
+purge_says_what_stays() {
+    grep -q "can't be deleted: 1\. Without" "$out/purge" && grep -q "$work/pending/" "$out/purge" &&
+        holds "$work/pending" 1 || { cat "$out/purge"; return 1; }
+}
+
+packages_leave_nothing() {
+    local path
+
+    is_inactive tempfiled.service && is_inactive tempfiled.socket || { echo "a unit is active"; return 1; }
+    [[ -z $(systemctl list-unit-files --no-legend 'tempfiled*') ]] || { echo "a unit is there"; return 1; }
+    for path in /run/tempfiled /var/lib/tempfiled; do
+        [[ ! -e $path ]] || { ls -lR "$path"; return 1; }
+    done
+}
+
+third_boot() {
+    check "the packages can be installed" packages_install
+    check "they enable and start the socket" packages_enable_the_socket
+    check "a program built with them is killed and leaves nothing" program_built_with_them_leaves_nothing
+    check "an entry is pending" entry_is_pending
+    check "one that is leaked can be deleted by now" entry_is_leaked
+    check "the packages can be purged" packages_purge
+    check "purging reaps first" is_empty "$work/due"
+    check "purging says what stays, and leaves it" purge_says_what_stays
+    check "no unit, no socket and no state is left" packages_leave_nothing
+    kill_service pending.service
+}
+
 touch "$out/started"
 mkdir -p "$work"
 case $boot in
 1) first_boot ;;
 2) second_boot ;;
+3) third_boot ;;
 esac
 cp /proc/uptime "$out/finished"
 journalctl -b --no-pager -o short-precise >"$out/journal-$boot" 2>&1
-sync
 # The first time as when the power goes; then in order.
 if [[ $boot == 1 ]]; then
     systemctl poweroff --force --force

@@ -3,10 +3,11 @@
 #
 # tempfiled under systemd, on a booted one: this machine's root file system, with what is built here
 # installed into it, boots in a container; nothing of it reaches the machine, since all that is
-# written goes to an overlay in memory. It boots twice from that overlay: what is done in there is
-# in boot-inside.sh.
+# written goes to an overlay in memory. It boots twice from that overlay, and a third time for the
+# Debian packages, which are built beside the first: what is done in there is in boot-inside.sh.
 #
-# Needs root, systemd-nspawn and the right to mount; else it is skipped, and says why.
+# Needs root, systemd-nspawn and the right to mount; else it is skipped, and says why. The packages
+# need dpkg-buildpackage and debhelper.
 # Needs $top_srcdir and $top_builddir; $INSTRUMENT_FLAGS is what the daemon was built with.
 
 : "${top_srcdir:?}" "${top_builddir:?}" "${INSTRUMENT_FLAGS:=}"
@@ -16,9 +17,11 @@ number=0
 failed=0
 work=
 holders=()
+builder= # of the packages, beside the first boot
 
 skip_all() { echo "1..0 # SKIP $*"; exit 0; }
 ok() { echo "ok $((number += 1)) - $1"; }
+skip() { echo "ok $((number += 1)) - $1 # SKIP $2"; }
 not_ok() { echo "not ok $((number += 1)) - $1"; failed=1; }
 note() { sed 's/^/# /' <<<"$*"; }
 
@@ -38,6 +41,7 @@ check() {
 
 clean_up() {
     [[ -n $work ]] || return
+    [[ -z $builder ]] || { kill "$builder" && wait "$builder"; } 2>/dev/null
     ((${#holders[@]} == 0)) || kill -KILL "${holders[@]}" 2>/dev/null
     umount "$work/root" 2>/dev/null
     umount "$work/memory" 2>/dev/null
@@ -59,7 +63,7 @@ strip_root() {
     local etc=$work/root/etc
 
     rm -rf "$etc"/systemd/{system,user}/*.{wants,requires} "$etc"/rc?.d/* \
-        "$work"/root/var/log/journal "$work"/root/var/lib/tempfiled
+        "$work"/root/var/log/journal "$work"/root/var/lib/tempfiled "$work"/root/usr/sbin/policy-rc.d
     : >"$etc/fstab"
     tr -d - </proc/sys/kernel/random/uuid >"$etc/machine-id"
     mkdir -p "$work/root/tmp" "$work/root/run"
@@ -109,6 +113,55 @@ hold_namespace_numbers() {
     done
 }
 
+# ---- packages ----------------------------------------------------------------------------------
+
+# What is released, in a directory of its own, and what is built of it beside that.
+copy_sources() {
+    mkdir "$work/out/packages" && run_make distdir distdir="$work/out/packages/source"
+}
+
+start_building_packages() {
+    check "make distdir, for the packages" copy_sources
+    # timeout passes on a signal to all that it has started.
+    env -i -C "$work/out/packages/source" "PATH=$PATH" "HOME=$work" \
+        DEB_BUILD_OPTIONS='nocheck noautodbgsym parallel=2' \
+        timeout 300 dpkg-buildpackage -b -us -uc </dev/null >"$work/build-log" 2>&1 &
+    builder=$!
+}
+
+# check has commands run by a subshell, which cannot wait for what is not its own.
+wait_for_packages() {
+    wait "$builder" && echo done >"$work/built"
+    builder=
+}
+
+packages_are_built() {
+    [[ -e $work/built ]] || { tail -n 20 "$work/build-log"; return 1; }
+}
+
+# Installed, used and purged in a boot of their own, where nothing of the first two is left.
+check_packages() {
+    wait_for_packages
+    check "the packages are built" packages_are_built
+    if command -v lintian >/dev/null; then
+        check "lintian finds no errors in them" lintian --fail-on error "$work"/out/packages/*.changes
+    else
+        skip "lintian finds no errors in them" "lintian is not installed"
+    fi
+    rm -rf "$work/root/var/lib/tempfiled"
+    boot 3 120
+    relay_boot 3
+    check "nothing is left of the packages, nor any state" nothing_is_left -o -path '*/var/lib/tempfiled*'
+}
+
+why_no_packages() {
+    local command
+
+    for command in dpkg-buildpackage dh; do
+        command -v "$command" >/dev/null || { echo "$command is not installed"; return; }
+    done
+}
+
 # ---- what came of it ---------------------------------------------------------------------------
 
 # Numbers the results, which may end in the midst of a line.
@@ -133,14 +186,14 @@ relay_boot() {
     note "$(tail -n 20 "$work/out/errors" "$work/console")"
 }
 
-# In the upper layer is all that was written in there.
+# In the upper layer is all that was written in there. State may stay, unless the arguments say more.
 leftovers() {
-    find "$work/memory/upper" -not -type d -not -type c \
-        -path '*tempfile*' -not -path '*/var/lib/tempfiled/*' -not -path '*/.local/state/tempfiled/*'
+    find "$work/memory/upper" -not -type d -not -type c -path '*tempfile*' \
+        '(' -not -path '*/var/lib/tempfiled/*' -not -path '*/.local/state/tempfiled/*' "$@" ')'
 }
 
 nothing_is_left() {
-    [[ -z $(leftovers) ]] || { leftovers; return 1; }
+    [[ -z $(leftovers "$@") ]] || { leftovers "$@"; return 1; }
 }
 
 ((EUID == 0)) || skip_all "needs root, to boot a container"
@@ -156,6 +209,8 @@ strip_root
 
 check "make install" run_make install
 install_test
+no_packages=$(why_no_packages)
+[[ -n $no_packages ]] || start_building_packages
 boot 1 "$boot_limit"
 [[ -e $work/out/started ]] ||
     skip_all "systemd does not boot in a container here: $(tail -n 3 "$work/console" | tr '\n' ' ')"
@@ -165,5 +220,10 @@ boot 2 60
 relay_boot 2
 check "make uninstall" run_make uninstall
 check "nothing is left but the state" nothing_is_left
+if [[ -n $no_packages ]]; then
+    skip "the Debian packages are built, installed and purged" "$no_packages"
+else
+    check_packages
+fi
 echo "1..$number"
 exit $failed
