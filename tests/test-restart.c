@@ -223,7 +223,8 @@ static int sleep_for_ever(void *userdata)
         return 0;
 }
 
-static void start_sleepers(pid_t *pids, unsigned int n)
+/* Returns their stacks, to be freed when all are dead. */
+static char *start_sleepers(pid_t *pids, unsigned int n)
 {
         char *stacks = malloc((size_t) n * STACK_SIZE);
 
@@ -233,6 +234,7 @@ static void start_sleepers(pid_t *pids, unsigned int n)
                                 CLONE_VM | SIGCHLD, NULL);
                 ck_assert_msg(pids[i] > 0, "clone, number %u: %s", i, strerror(errno));
         }
+        return stacks;
 }
 
 static void make_for(pid_t pid)
@@ -291,9 +293,10 @@ START_TEST(many_owners_are_found_again_or_found_dead)
 {
         unsigned int n = count_owners();
         pid_t *pids = calloc(n, sizeof(*pids));
+        char *stacks;
 
         ck_assert_ptr_nonnull(pids);
-        start_sleepers(pids, n);
+        stacks = start_sleepers(pids, n);
         for (unsigned int i = 0; i < n; i++)
                 make_for(pids[i]);
         ck_assert_uint_eq(count_files(world.dir), n);
@@ -307,6 +310,7 @@ START_TEST(many_owners_are_found_again_or_found_dead)
         kill_some(pids, 1, n, 2);
         wait_many(0);
         ck_assert(wait_list_empty());
+        free(stacks);
         free(pids);
 }
 END_TEST
