@@ -29,6 +29,37 @@ tap_not_ok() {
 
 tap_end() { [[ $tap_failed == 0 ]]; }
 
+# ---- the tool, as its users call it; a script whose needs differ has its own of these -----------
+
+# Where the tool is, and what the last call of ctl left.
+ctl=$TEMPFILECTL
+status=0
+out=
+err=
+
+# ctl ARGUMENT...: sets $out, $err and $status.
+ctl() {
+    "$ctl" "$@" >"$work/out" 2>"$work/err"
+    status=$?
+    out=$(<"$work/out")
+    err=$(<"$work/err")
+}
+
+# check NAME COMMAND...: a case that holds if the command succeeds.
+check() {
+    local name=$1
+
+    shift
+    if "$@"; then
+        tap_ok "$name"
+    else
+        tap_not_ok "$name"
+        tap_note "status: $status" "out: $out" "err: $err"
+    fi
+}
+
+# ---- waiting, and the daemon ---------------------------------------------------------------------
+
 now_msec() { local t=$EPOCHREALTIME; echo $((${t/[.,]/} / 1000)); }
 
 # wait_until COMMAND...: polls until it succeeds. Fails after $patience seconds.

@@ -8,14 +8,10 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/shell-fixture.sh"
 
-ctl=$TEMPFILECTL
 page=${top_srcdir:-$(dirname "$0")/..}/tools/tempfilectl.1
 commands=(list show status scan monitor check metrics reap keep track give renew retain run mktemp)
 files=$work/files # where things are made
 ordinary=65534    # an ordinary one, when this runs as root
-status=0
-out=
-err=
 
 chmod 711 "$work"
 mkdir "$files"
@@ -24,27 +20,6 @@ unset NO_COLOR COLUMNS
 shopt -s extglob
 
 # ---- helpers -----------------------------------------------------------------------------------
-
-# ctl ARGUMENT...: sets $out, $err and $status.
-ctl() {
-    "$ctl" "$@" >"$work/out" 2>"$work/err"
-    status=$?
-    out=$(<"$work/out")
-    err=$(<"$work/err")
-}
-
-# check NAME COMMAND...: a case that holds if the command succeeds.
-check() {
-    local name=$1
-
-    shift
-    if "$@"; then
-        tap_ok "$name"
-    else
-        tap_not_ok "$name"
-        tap_note "status: $status" "out: $out" "err: $err"
-    fi
-}
 
 is_gone() { [[ ! -e $1 && ! -L $1 ]]; }
 is_filled() { ! is_empty "$1"; }

@@ -7,35 +7,12 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/shell-fixture.sh"
 
-ctl=$TEMPFILECTL
 files=$work/files
 here=$(dirname "$0")
 page=${top_srcdir:-$here/..}/tools/tempfilectl.1
-status=0
-out=
-err=
 
 mkdir "$files"
 export TMPDIR=$files
-
-ctl() {
-    "$ctl" "$@" >"$work/out" 2>"$work/err"
-    status=$?
-    out=$(<"$work/out")
-    err=$(<"$work/err")
-}
-
-check() {
-    local name=$1
-
-    shift
-    if "$@"; then
-        tap_ok "$name"
-    else
-        tap_not_ok "$name"
-        tap_note "status: $status" "out: $out" "err: $err"
-    fi
-}
 
 # metrics OPTION...: its samples in $out, one a line; $err says what is wrong.
 metrics() {

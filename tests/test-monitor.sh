@@ -6,28 +6,13 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/shell-fixture.sh"
 
-ctl=$TEMPFILECTL
 files=$work/files
 ordinary=65534
-out=
-err=
 
 chmod 711 "$work"
 mkdir "$files" "$files/a" "$files/b"
 export TMPDIR=$files
 unset NO_COLOR COLUMNS
-
-check() {
-    local name=$1
-
-    shift
-    if "$@"; then
-        tap_ok "$name"
-    else
-        tap_not_ok "$name"
-        tap_note "out: $out" "err: $err"
-    fi
-}
 
 has() { grep -q -e "$1" "$work/$2"; }
 is_over() { ! kill -0 "$1" 2>/dev/null; }

@@ -7,33 +7,10 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/shell-fixture.sh"
 
-ctl=$TEMPFILECTL
 files=$work/files
-status=0
-out=
-err=
 
 mkdir "$files"
 export TMPDIR=$files ctl work
-
-ctl() {
-    "$ctl" "$@" >"$work/out" 2>"$work/err"
-    status=$?
-    out=$(<"$work/out")
-    err=$(<"$work/err")
-}
-
-check() {
-    local name=$1
-
-    shift
-    if "$@"; then
-        tap_ok "$name"
-    else
-        tap_not_ok "$name"
-        tap_note "status: $status" "out: $out" "err: $err" "$(ls "$files")"
-    fi
-}
 
 is_empty() { [[ -z $(ls -A "$1") ]]; }
 is_filled() { ! is_empty "$1"; }

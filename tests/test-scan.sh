@@ -7,11 +7,7 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/shell-fixture.sh"
 
-ctl=$TEMPFILECTL
 dir=$work/scanned
-status=0
-out=
-err=
 subjects=()
 
 mkdir "$dir"
@@ -19,26 +15,6 @@ unset NO_COLOR COLUMNS
 shopt -s extglob
 
 # ---- helpers -----------------------------------------------------------------------------------
-
-# ctl ARGUMENT...: sets $out, $err and $status.
-ctl() {
-    "$ctl" "$@" >"$work/out" 2>"$work/err"
-    status=$?
-    out=$(<"$work/out")
-    err=$(<"$work/err")
-}
-
-check() {
-    local name=$1
-
-    shift
-    if "$@"; then
-        tap_ok "$name"
-    else
-        tap_not_ok "$name"
-        tap_note "status: $status" "out: $out" "err: $err"
-    fi
-}
 
 # shellcheck disable=SC2053
 out_like() { [[ $out == $1 ]]; }
