@@ -17,7 +17,9 @@
 #include "libclient/util.h"
 
 #define PLAIN_MAX 65536U /* while the disk is full; more is left to the ends of owners */
-#define REPORTS_USEC (20 * USEC_PER_MSEC) /* that they wait, as long as nobody asks */
+/* That they wait as long as nobody asks. Where nothing else wakes the loop, its timers' slack comes on
+ * top: a quarter of a second at most. */
+#define REPORTS_USEC (20 * USEC_PER_MSEC)
 
 static void free_pending(void *p)
 {
