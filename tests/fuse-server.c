@@ -5,13 +5,16 @@
  * carried out in fuse-tree.c, and answered. What hanging, muting and recording need is here, too.
  *
  * A mount is aborted when its last /dev/fuse descriptor is closed: killing the server lets go
- * whoever waits for it.
+ * whoever waits for it. It has a mount namespace of its own. Else it could be the last to leave the
+ * test's, and would, at its end, unmount what lies on a loop device over its own files: waiting for
+ * itself, with sync(2) of everybody behind it.
  */
 
 #include "tests/fuse-server.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -134,7 +137,7 @@ static void start_server(struct server *s, int backing)
         for (int sig = 1; sig < SIGRTMIN; sig++)
                 (void) signal(sig, SIG_DFL);
         (void) umask(0);
-        if (fuse_tree_open(backing) < 0)
+        if (unshare(CLONE_NEWNS) < 0 || fuse_tree_open(backing) < 0)
                 _exit(1);
         run(s);
 }
