@@ -156,7 +156,7 @@ static void take_result(struct parcel *p, struct reap_item *i)
         i->outcome = (enum reap_outcome) parcel_get_number(p);
         i->error = (int) (int64_t) parcel_get_number(p);
         i->failed = parcel_get_text(p);
-        if (p->is_bad || i->outcome < REAP_GONE || i->outcome > REAP_WAITING) {
+        if (p->is_bad || i->outcome < REAP_GONE || i->outcome > REAP_ABSENT) {
                 i->outcome = REAP_STUCK;
                 i->error = -EBADMSG;
         }

@@ -167,7 +167,7 @@ static enum reap_outcome move_back(struct task *t, const char *name)
         return REAP_OTHER;
 }
 
-/* Nothing there counts as gone: an attempt that was stopped may have left it or not. */
+/* An attempt that was stopped may have left it or not. */
 static enum reap_outcome remove_aside(struct task *t, const char *name)
 {
         int r = compare(t, t->aside);
@@ -176,7 +176,7 @@ static enum reap_outcome remove_aside(struct task *t, const char *name)
         if (r == IDENTITY_SAME)
                 return remove_name(t, t->aside);
         if (r == -ENOENT)
-                return REAP_GONE;
+                return REAP_ABSENT;
         outcome = move_back(t, name);
         if (outcome != REAP_OTHER || r == IDENTITY_OTHER)
                 return outcome;
@@ -205,11 +205,11 @@ static enum reap_outcome delete_aside(struct task *t, const char *name)
         int r;
 
         before = remove_aside(t, name); /* what an earlier attempt left there */
-        if (before != REAP_GONE)
+        if (before != REAP_GONE && before != REAP_ABSENT)
                 return before;
         r = compare(t, name);
         if (r == -ENOENT)
-                return REAP_GONE;
+                return before;
         if (r < 0)
                 return stuck(t, r);
         if (r == IDENTITY_UNKNOWN)
@@ -227,7 +227,7 @@ static enum reap_outcome delete_made(struct task *t, const char *name)
                 return delete_aside(t, name);
         r = compare(t, name);
         if (r == -ENOENT)
-                return REAP_GONE;
+                return REAP_ABSENT;
         if (r < 0)
                 return stuck(t, r);
         if (r == IDENTITY_UNKNOWN)
@@ -241,12 +241,13 @@ static enum reap_outcome delete_made(struct task *t, const char *name)
 static enum reap_outcome delete_retargeted(struct task *t)
 {
         struct identity *identity = TAKE_PTR(t->item->identity);
-        enum reap_outcome outcome = delete_made(t, t->item->name);
+        enum reap_outcome first = delete_made(t, t->item->name), second;
 
         t->item->identity = identity;
-        if (outcome != REAP_GONE)
-                return outcome;
-        return delete_aside(t, t->item->target);
+        if (first != REAP_GONE && first != REAP_ABSENT)
+                return first;
+        second = delete_aside(t, t->item->target);
+        return second == REAP_ABSENT ? first : second;
 }
 
 static enum reap_outcome delete_item(struct task *t)

@@ -18,10 +18,12 @@
 #include "libclient/name.h"
 
 enum reap_outcome {
-        REAP_GONE = 1,    /* deleted, or was not there any more */
+        REAP_GONE = 1,    /* deleted, or was not there any more, and nobody will make it */
         REAP_OTHER = 2,   /* something else has its name: left alone */
         REAP_STUCK = 3,   /* could not be deleted, or not be told apart */
         REAP_WAITING = 4, /* its directory is not there */
+        REAP_ABSENT = 5,  /* was not there: never a worker's last word */
+        REAP_PASSED = 6,  /* not there yet: its maker's. Never a worker's */
 };
 
 struct reap_item {

@@ -230,11 +230,31 @@ static uint64_t pause_usec(const struct registry *g, unsigned int attempts)
         return MIN(USEC_PER_SEC << MIN(attempts, DOUBLINGS_MAX), g->config.retry_max_usec);
 }
 
-static int record_item(struct registry *g, const struct reap_item *i)
+/* Its owner's end may have come before it was made. */
+static int pass_on(struct registry *g, struct reap_item *i)
+{
+        bool is_passed;
+        int r;
+
+        r = store_pass_on(g->store, i->id, i->owner, &is_passed);
+        if (r >= 0)
+                i->outcome = is_passed ? REAP_PASSED : REAP_GONE;
+        return r;
+}
+
+static int record_item(struct registry *g, struct reap_item *i)
 {
         unsigned int attempts = i->attempts + 1;
+        int r;
 
+        if (i->outcome == REAP_ABSENT || i->outcome == REAP_PASSED) {
+                r = pass_on(g, i);
+                if (r < 0)
+                        return r;
+        }
         switch (i->outcome) {
+        case REAP_PASSED:
+                return 0;
         case REAP_GONE:
         case REAP_OTHER:
                 registry_forget_pending(g, i->id);
@@ -303,14 +323,20 @@ static int record_batch(struct registry *g, struct batch *b)
         return r;
 }
 
+/* For who asked: there is nothing there now. */
+static bool is_gone(const struct reap_item *i)
+{
+        return i->outcome == REAP_GONE || i->outcome == REAP_PASSED;
+}
+
 static void settle_request(struct registry *g, struct request *r, const struct batch *b)
 {
         for (size_t i = 0; i < b->job.n_items; i++) {
                 const struct reap_item *item = &b->job.items[i];
 
-                if (item->outcome == REAP_GONE && r->result >= 0)
+                if (is_gone(item) && r->result >= 0)
                         r->result++;
-                else if (item->outcome != REAP_GONE && r->result >= 0 && r->id != 0)
+                else if (!is_gone(item) && r->result >= 0 && r->id != 0)
                         r->result = item->outcome == REAP_OTHER ? -ESTALE : item->error;
         }
         if (--r->n_jobs == 0)
@@ -341,6 +367,8 @@ static uint64_t settle_items(struct registry *g, const struct batch *b)
         for (size_t i = 0; i < b->job.n_items; i++) {
                 const struct reap_item *item = &b->job.items[i];
 
+                if (item->outcome == REAP_PASSED)
+                        continue;
                 if (item->outcome == REAP_GONE || item->outcome == REAP_OTHER)
                         n_left += item->id >> SEQ_BITS == 0;
                 else

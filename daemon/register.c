@@ -409,9 +409,9 @@ static int reserve(struct registry *g, struct tag *t, struct owner *other,
         error = put_registered(g, t, other ? other : t->owner, &e, r);
         if (error < 0 || !other)
                 return error;
-        /* The asker holds it too until it says that it is made, or has ended: if the other ends
-         * before the thing exists, somebody is left to delete it. */
-        (void) store_add_claim(g->store, e.id, t->owner->id); /* a failure is the commit's */
+        /* If the other ends before the thing exists, somebody is left to delete it: the asker, until
+         * it says that it is made. */
+        (void) store_add_maker(g->store, e.id, t->owner->id); /* a failure is the commit's */
         return 0;
 }
 

@@ -155,7 +155,13 @@ int store_defer_entry(struct store *s, uint64_t id)
 int store_add_claim(struct store *s, uint64_t entry, uint64_t owner)
 {
         store_tally(s)->n_claims++; /* never counted down: only asked whether there are any */
-        return store_change(s, STMT_ADD_CLAIM, "ii", (int64_t) entry, (int64_t) owner);
+        return store_change(s, STMT_ADD_CLAIM, "iii", (int64_t) entry, (int64_t) owner, INT64_C(0));
+}
+
+int store_add_maker(struct store *s, uint64_t entry, uint64_t owner)
+{
+        store_tally(s)->n_claims++;
+        return store_change(s, STMT_ADD_CLAIM, "iii", (int64_t) entry, (int64_t) owner, INT64_C(1));
 }
 
 int store_end_claims(struct store *s, uint64_t owner)
@@ -408,6 +414,23 @@ int store_release(struct store *s, uint64_t entry, uint64_t owner, uint64_t *ret
         if (r < 0)
                 return r;
         return store_get_entry(s, entry, owner_of_entry, ret_owner);
+}
+
+int store_pass_on(struct store *s, uint64_t entry, uint64_t owner, bool *ret)
+{
+        uint64_t left = owner;
+        int r;
+
+        *ret = false;
+        if (store_tally(s)->n_claims == 0)
+                return 0;
+        r = store_release(s, entry, owner, &left);
+        if (r == -ENOENT)
+                return 0;
+        if (r < 0 || left == owner || left == 0)
+                return r;
+        *ret = true;
+        return store_change_entry(s, entry, WIRE_STATE_LIVE, 0, 0, 0, NULL);
 }
 
 int store_set_owner(struct store *s, const struct store_entry *e)

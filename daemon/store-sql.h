@@ -77,6 +77,7 @@ static const char *const migrations[] = {
         "CREATE TABLE claim (" /* further owners of an entry, beside the one in its row */
         "  entry INTEGER NOT NULL,"
         "  owner INTEGER NOT NULL,"
+        "  is_maker INTEGER NOT NULL," /* only until it says that it has made it */
         "  PRIMARY KEY (entry, owner)"
         ") WITHOUT ROWID;"
         "CREATE INDEX claim_by_owner ON claim (owner);"
@@ -129,14 +130,17 @@ static const char *const migrations[] = {
         X(DEFER_ENTRY,                                                                             \
           "UPDATE entry SET next_try = 0,"                                                         \
           " state = CASE state WHEN 1 THEN 2 WHEN 3 THEN 2 ELSE state END WHERE id = ?1")          \
-        X(ADD_CLAIM, "INSERT OR IGNORE INTO claim VALUES (?, ?)")                                  \
+        X(ADD_CLAIM, "INSERT OR REPLACE INTO claim VALUES (?, ?, ?)")                              \
         X(REMOVE_CLAIMS_OF_OWNER, "DELETE FROM claim WHERE owner = ?")                             \
         X(REMOVE_CLAIMS_OF_ENTRY, "DELETE FROM claim WHERE entry = ?")                             \
         X(INHERIT_OF_OWNER,                                                                        \
-          "UPDATE entry SET owner = (SELECT min(c.owner) FROM claim c WHERE c.entry = entry.id)"   \
-          " WHERE owner = ?1 AND id IN (SELECT c.entry FROM claim c WHERE c.entry = entry.id)")    \
+          "UPDATE entry SET owner = (SELECT min(c.owner) FROM claim c WHERE c.entry = entry.id"    \
+          " AND c.is_maker = 0)"                                                                   \
+          " WHERE owner = ?1 AND id IN (SELECT c.entry FROM claim c WHERE c.entry = entry.id"      \
+          " AND c.is_maker = 0)")                                                                  \
         X(INHERIT_ENTRY,                                                                           \
-          "UPDATE entry SET owner = (SELECT min(c.owner) FROM claim c WHERE c.entry = entry.id)"   \
+          "UPDATE entry SET owner = (SELECT c.owner FROM claim c WHERE c.entry = entry.id"         \
+          " ORDER BY c.is_maker, c.owner LIMIT 1)"                                                 \
           " WHERE id = ?1 AND id IN (SELECT c.entry FROM claim c WHERE c.entry = entry.id)")       \
         X(REMOVE_INHERITED,                                                                        \
           "DELETE FROM claim WHERE owner = (SELECT e.owner FROM entry e WHERE e.id = claim.entry)" \

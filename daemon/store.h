@@ -158,12 +158,17 @@ int store_defer_entry(struct store *s, uint64_t id); /* it is being tried: not d
 
 /* Another owner holds the entry too. The entry has an owner of its own in its row. */
 int store_add_claim(struct store *s, uint64_t entry, uint64_t owner);
-/* An owner's claims end; what others hold too becomes theirs. */
+/* Its maker, as long as it may still come into being after the owner's end. A claim that counts only
+ * when there is nothing to delete then. */
+int store_add_maker(struct store *s, uint64_t entry, uint64_t owner);
+/* An owner's claims end; what others hold too, but for makers, becomes theirs. */
 int store_end_claims(struct store *s, uint64_t owner);
 /* One owner's claim on an entry ends: the one beside the row first, else the one in it, where the
  * next then stands. *ret_owner: 0 the row is as it was; else who stands there now; @owner itself
  * when nobody else holds it. */
 int store_release(struct store *s, uint64_t entry, uint64_t owner, uint64_t *ret_owner);
+/* What its owner has left was not there: *ret whether it is a maker's now, and live. */
+int store_pass_on(struct store *s, uint64_t entry, uint64_t owner, bool *ret);
 /* Does that owner hold the entry, by its row or beside it? */
 int store_holds(struct store *s, uint64_t entry, uint64_t owner, bool *ret);
 /* The owners that hold it beside the one in its row. */

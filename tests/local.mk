@@ -259,6 +259,7 @@ unit_programs = \
 	%D%/test-pool \
 	%D%/test-reaper \
 	%D%/test-registry \
+	%D%/test-reserved \
 	%D%/test-salvage \
 	%D%/test-store \
 	%D%/test-store-disk \
@@ -333,6 +334,10 @@ unit_ldadd = \
 %C%_test_events_SOURCES = %D%/test-events.c
 %C%_test_events_CPPFLAGS = $(unit_cppflags)
 %C%_test_events_LDADD = $(unit_ldadd)
+
+%C%_test_reserved_SOURCES = %D%/test-reserved.c
+%C%_test_reserved_CPPFLAGS = $(unit_cppflags)
+%C%_test_reserved_LDADD = $(unit_ldadd)
 
 %C%_test_registry_SOURCES = %D%/test-registry.c
 %C%_test_registry_CPPFLAGS = $(unit_cppflags)

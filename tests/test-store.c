@@ -577,6 +577,43 @@ START_TEST(claim_that_ended_is_not_inherited)
 }
 END_TEST
 
+START_TEST(maker_inherits_what_was_not_there)
+{
+        uint64_t id, other;
+        bool is_passed;
+
+        add_base();
+        id = put_plain(1), other = put_plain(1);
+        ck_assert_int_eq(store_add_maker(store, id, 2), 0);
+        ck_assert_int_eq(store_end_claims(store, 1), 0);
+        ck_assert_uint_eq(owner_of(id), 1); /* to be deleted, if it is there */
+        ck_assert_int_eq(store_pass_on(store, id, 1, &is_passed), 0);
+        ck_assert(is_passed);
+        ck_assert_uint_eq(owner_of(id), 2);
+        ck_assert_int_eq(store_pass_on(store, other, 1, &is_passed), 0);
+        ck_assert(!is_passed);
+        ck_assert_int_eq(store_pass_on(store, 99, 1, &is_passed), 0);
+        ck_assert(!is_passed);
+        commit();
+}
+END_TEST
+
+START_TEST(owner_comes_before_the_maker)
+{
+        uint64_t id;
+
+        add_base();
+        id = put_plain(1);
+        ck_assert_int_eq(store_add_maker(store, id, 2), 0);
+        ck_assert_int_eq(store_add_claim(store, id, 3), 0);
+        ck_assert_int_eq(store_end_claims(store, 1), 0);
+        ck_assert_uint_eq(owner_of(id), 3);
+        ck_assert_int_eq(store_add_claim(store, id, 2), 0); /* shared with its maker, at last */
+        ck_assert_int_eq(store_end_claims(store, 3), 0);
+        ck_assert_uint_eq(owner_of(id), 2);
+}
+END_TEST
+
 START_TEST(entry_is_released_by_one_owner)
 {
         uint64_t id, other, owner = 0;
@@ -819,6 +856,8 @@ static Suite *store_suite(void)
         tcase_add_test(t, directories_count_what_has_no_tag);
         tcase_add_test(t, further_owner_inherits);
         tcase_add_test(t, claim_that_ended_is_not_inherited);
+        tcase_add_test(t, maker_inherits_what_was_not_there);
+        tcase_add_test(t, owner_comes_before_the_maker);
         tcase_add_test(t, entry_is_released_by_one_owner);
         tcase_add_test(t, claims_of_a_failed_turn_are_not_counted);
         tcase_add_test(t, claims_end_with_their_entry);
