@@ -365,10 +365,13 @@ bool crash_world_end_leases(struct crash_world *w)
         for (;;) {
                 l = (struct leases) { 0 };
                 n = tempfile_admin_list(w->admin, NULL, on_leased, &l);
-                if (n < 0 && w->is_helped && crash_world_revive(w) > 0)
-                        continue;
                 if (n > 0 && l.n_others == 0)
                         n = tempfile_admin_reap(w->admin, l.id, TEMPFILE_REAP_FORCE);
+                if (n < 0 && w->is_helped && now_usec(CLOCK_MONOTONIC) < deadline_usec) {
+                        (void) crash_world_revive(w); /* it may be on its way to its end */
+                        (void) poll(NULL, 0, 1);
+                        continue;
+                }
                 if (n <= 0)
                         break;
                 if (now_usec(CLOCK_MONOTONIC) >= deadline_usec)
