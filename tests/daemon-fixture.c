@@ -57,6 +57,28 @@ static int notify_open(char *ret_name, size_t size)
         return TAKE_FD(fd);
 }
 
+/* As sd_listen_fds(3) has it: from 3 on. They are moved out of each other's way first. */
+static bool hand_over(const struct daemon_fixture *d)
+{
+        char names[DAEMON_FIXTURE_KEPT_MAX * sizeof(d->kept[0].name)] = "", text[16];
+        int fds[DAEMON_FIXTURE_KEPT_MAX];
+
+        for (unsigned int i = 0; i < d->n_kept; i++) {
+                fds[i] = fcntl(d->kept[i].fd, F_DUPFD_CLOEXEC, 3 + DAEMON_FIXTURE_KEPT_MAX);
+                if (fds[i] < 0)
+                        return false;
+                (void) strcat(i > 0 ? strcat(names, ":") : names, d->kept[i].name);
+        }
+        for (unsigned int i = 0; i < d->n_kept; i++)
+                if (dup2(fds[i], 3 + (int) i) < 0)
+                        return false;
+        (void) snprintf(text, sizeof(text), "%u", d->n_kept);
+        if (setenv("LISTEN_FDS", text, 1) < 0 || setenv("LISTEN_FDNAMES", names, 1) < 0)
+                return false;
+        (void) snprintf(text, sizeof(text), "%d", (int) getpid());
+        return setenv("LISTEN_PID", text, 1) == 0;
+}
+
 /* The child's half: never returns. */
 static void daemon_exec(const struct daemon_fixture *d, const char *notify, int gate)
 {
@@ -79,6 +101,8 @@ static void daemon_exec(const struct daemon_fixture *d, const char *notify, int 
         if (setenv("NOTIFY_SOCKET", notify, 1) < 0)
                 _exit(126);
         if (gate >= 0 && read(gate, &byte, 1) < 0)
+                _exit(126);
+        if (d->n_kept > 0 && !hand_over(d))
                 _exit(126);
 
         if (d->config)
@@ -117,15 +141,65 @@ int daemon_fixture_spawn(struct daemon_fixture *d, int gate)
         return 0;
 }
 
+/* "FDSTORE=1\nFDNAME=..." comes with a descriptor, "FDSTOREREMOVE=1\nFDNAME=..." without. */
+static void keep(struct daemon_fixture *d, const char *text, int fd)
+{
+        const char *name = strstr(text, "FDNAME=");
+        size_t len;
+
+        if (!name)
+                return (void) close_fd(fd);
+        name += strlen("FDNAME=");
+        len = strcspn(name, "\n");
+        for (unsigned int i = 0; fd < 0 && i < d->n_kept; i++) {
+                if (strlen(d->kept[i].name) != len || strncmp(d->kept[i].name, name, len) != 0)
+                        continue;
+                (void) close_fd(d->kept[i].fd);
+                d->kept[i--] = d->kept[--d->n_kept];
+        }
+        if (fd < 0 || len >= sizeof(d->kept[0].name) || d->n_kept == DAEMON_FIXTURE_KEPT_MAX)
+                return (void) close_fd(fd);
+        (void) snprintf(d->kept[d->n_kept].name, sizeof(d->kept[0].name), "%.*s", (int) len, name);
+        d->kept[d->n_kept++].fd = fd;
+}
+
+/* The next message; false: none. */
+static bool take_in(struct daemon_fixture *d, char *buf, size_t size)
+{
+        char control[CMSG_SPACE(sizeof(int))];
+        struct iovec io = { buf, size - 1 };
+        struct msghdr m = {
+                .msg_iov = &io,
+                .msg_iovlen = 1,
+                .msg_control = control,
+                .msg_controllen = sizeof(control),
+        };
+        struct cmsghdr *c;
+        ssize_t n;
+        int fd = -1;
+
+        n = recvmsg(d->notify_fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        if (n < 0)
+                return false;
+        buf[n] = '\0';
+        c = CMSG_FIRSTHDR(&m);
+        if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+                memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+        if (d->is_keeping)
+                keep(d, buf, fd);
+        else
+                (void) close_fd(fd);
+        return true;
+}
+
 bool daemon_fixture_is_ready(struct daemon_fixture *d)
 {
         char buf[1024];
-        ssize_t n;
 
-        while ((n = recv(d->notify_fd, buf, sizeof(buf) - 1, MSG_DONTWAIT)) >= 0) {
-                buf[n] = '\0';
+        while (take_in(d, buf, sizeof(buf))) {
                 if (strstr(buf, "READY=1")) {
-                        d->notify_fd = close_fd(d->notify_fd); /* nobody reads what comes later */
+                        if (!d->is_keeping) /* nobody reads what comes later */
+                                d->notify_fd = close_fd(d->notify_fd);
                         return true;
                 }
         }
@@ -158,11 +232,8 @@ int daemon_fixture_wait_ready(struct daemon_fixture *d)
                         return -errno;
                 if (r == 0)
                         return -ETIMEDOUT;
-                if (daemon_fixture_is_ready(d)) {
-                        /* What it says later is not read: a full queue would hold it up. */
-                        d->notify_fd = close_fd(d->notify_fd);
+                if (daemon_fixture_is_ready(d))
                         return 0;
-                }
                 if (r > 0 && p[1].revents)
                         return -ECHILD;
         }
@@ -181,9 +252,19 @@ int daemon_fixture_start(struct daemon_fixture *d)
         return r;
 }
 
+void daemon_fixture_drop_kept(struct daemon_fixture *d)
+{
+        while (d->n_kept > 0)
+                (void) close_fd(d->kept[--d->n_kept].fd);
+}
+
 void daemon_fixture_forget(struct daemon_fixture *d)
 {
+        char buf[1024];
+
         d->pid = 0;
+        while (d->is_keeping && d->notify_fd >= 0 && take_in(d, buf, sizeof(buf)))
+                ;
         d->notify_fd = close_fd(d->notify_fd);
 }
 

@@ -8,12 +8,15 @@
  * daemon's READY=1, its exit) and bounded. The daemon dies with the process that started it.
  *
  * The binary is $TEMPFILED, else "tempfiled" is looked for in $PATH. Its messages go to the file
- * DIR/log. An ordinary user's daemon runs with --user.
+ * DIR/log. An ordinary user's daemon runs with --user. If asked to, the fixture is a service manager
+ * that keeps descriptors for it from one run to the next.
  */
 
 #include <limits.h>
 #include <stdbool.h>
 #include <sys/types.h>
+
+#define DAEMON_FIXTURE_KEPT_MAX 16
 
 struct daemon_fixture {
         char socket[PATH_MAX];    /* DIR/socket: what $TEMPFILED_SOCKET is to be */
@@ -23,6 +26,13 @@ struct daemon_fixture {
         int notify_fd;            /* -1, or where READY=1 is expected */
         const char *durability;   /* of --durability; NULL: the daemon's own choice */
         const char *config;       /* of --config; NULL: none, whatever this machine has */
+        bool is_keeping;          /* what it hands over; it must say little meanwhile, since that is
+                                     taken in when it has ended */
+        struct {
+                char name[64];
+                int fd;
+        } kept[DAEMON_FIXTURE_KEPT_MAX];
+        unsigned int n_kept;
 };
 
 /* @dir exists and is the test's. Starts nothing. Returns 0 or -ENAMETOOLONG. */
@@ -45,6 +55,9 @@ void daemon_fixture_kill(struct daemon_fixture *d);
 
 /* SIGTERM. Returns the status as waitpid() gives it, or -ETIMEDOUT (it was killed then). */
 int daemon_fixture_stop(struct daemon_fixture *d);
+
+/* Closes what is kept. */
+void daemon_fixture_drop_kept(struct daemon_fixture *d);
 
 /* The caller has reaped the process itself (a tracer does). */
 void daemon_fixture_forget(struct daemon_fixture *d);

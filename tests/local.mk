@@ -71,6 +71,7 @@ check_programs = \
 	%D%/test-table \
 	%D%/test-text \
 	%D%/test-threads \
+	%D%/test-views \
 	%D%/test-wire-lists \
 	%D%/test-wire \
 	%D%/test-wire-v1
@@ -183,6 +184,10 @@ remover_fixture = \
 %C%_test_threads_SOURCES = %D%/test-threads.c
 %C%_test_threads_CPPFLAGS = $(check_cppflags)
 %C%_test_threads_LDADD = $(check_ldadd)
+
+%C%_test_views_SOURCES = %D%/test-views.c
+%C%_test_views_CPPFLAGS = $(check_cppflags)
+%C%_test_views_LDADD = $(check_ldadd)
 
 %C%_test_wire_lists_SOURCES = %D%/test-wire-lists.c
 %C%_test_wire_lists_CPPFLAGS = $(check_cppflags)
