@@ -125,6 +125,7 @@ static void do_inspect(struct parcel *p, const struct cred *c, struct parcel *re
 
         if (!i)
                 _exit(EXIT_FAILURE);
+        i->pid = (pid_t) parcel_get_number(p);
         i->wants_directory = parcel_get_number(p);
         i->wants_object = !i->wants_directory;
         path = parcel_get_text(p);

@@ -268,6 +268,7 @@ static void put_inspection(struct parcel *p, const struct inspect_job *i)
         p->fd = i->wants_directory ? i->client_fd : i->dirfd;
         parcel_put_number(p, TASK_INSPECT);
         put_cred(p, &i->cred);
+        parcel_put_number(p, (uint64_t) i->pid);
         parcel_put_number(p, i->wants_directory);
         parcel_put_text(p, i->wants_directory ? i->path : i->dir_path);
         parcel_put_identity(p, i->dir_identity ? i->dir_identity : &none);

@@ -10,7 +10,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/magic.h>
+#include <stdio.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -136,6 +138,62 @@ static bool is_no_place_for_files(const struct identity *i)
         return i->fs_type == PROC_SUPER_MAGIC || i->fs_type == SYSFS_MAGIC;
 }
 
+/* Its line in the process's list of mounts: number, parent, device, root, mount point, options. */
+static bool is_line_of_mount(const char *line, uint64_t mount, bool *ret_is_mapped)
+{
+        char options[256] = "", *option, *at = options;
+        uint64_t found;
+
+        if (sscanf(line, "%" SCNu64 " %*s %*s %*s %*s %255s", &found, options) != 2 ||
+            found != mount)
+                return false;
+        *ret_is_mapped = false;
+        while ((option = strsep(&at, ",")))
+                if (streq(option, "idmapped"))
+                        *ret_is_mapped = true;
+        return true;
+}
+
+/* Does that mount of the process's show other users than there are on the disk? False: can't tell,
+ * it is not among them, say. */
+static bool read_is_mapped(pid_t pid, uint64_t mount, bool *ret)
+{
+        char path[64], *line = NULL;
+        bool found = false;
+        size_t size = 0;
+        FILE *f;
+
+        snprintf(path, sizeof(path), "/proc/%d/mountinfo", (int) pid);
+        f = fopen(path, "re");
+        while (f && !found && getline(&line, &size, f) > 0)
+                found = is_line_of_mount(line, mount, ret);
+        free(line);
+        if (f)
+                fclose(f);
+        return found;
+}
+
+/* Has each file in there, through the client's mount, the user that it has through ours? Else
+ * what the client has made is somebody else's by our path. One mapped mount on top of another there
+ * can't be: both being mapped, they are told apart by the directory's own users. */
+static bool shows_same_users(const struct inspect_job *i)
+{
+        const unsigned int mask = STATX_UID | STATX_GID | STATX_MNT_ID;
+        bool is_theirs_mapped, is_ours_mapped;
+        struct statx theirs, ours;
+
+        if (statx(i->client_fd, "", AT_EMPTY_PATH, mask, &theirs) < 0 ||
+            statx(i->fd, "", AT_EMPTY_PATH, mask, &ours) < 0)
+                return false;
+        if (!(theirs.stx_mask & ours.stx_mask & STATX_MNT_ID) || theirs.stx_uid != ours.stx_uid ||
+            theirs.stx_gid != ours.stx_gid)
+                return false;
+        return theirs.stx_mnt_id == ours.stx_mnt_id ||
+               (read_is_mapped(i->pid, theirs.stx_mnt_id, &is_theirs_mapped) &&
+                read_is_mapped(getpid(), ours.stx_mnt_id, &is_ours_mapped) &&
+                is_theirs_mapped == is_ours_mapped);
+}
+
 static int inspect_directory(struct inspect_job *i)
 {
         int r;
@@ -154,11 +212,12 @@ static int inspect_directory(struct inspect_job *i)
         if (r < 0)
                 return r;
         i->fd = identity_open_directory(i->path, &i->identity);
-        if (i->fd >= 0)
+        if (i->fd >= 0 && shows_same_users(i))
                 return 0;
-        /* Another view: a private mount, a chroot, a container. Only the client's descriptor
-         * leads there. */
+        /* Another view: a private mount, one that maps users, a chroot, a container. Only the
+         * client's descriptor leads there. */
         i->is_foreign = true;
+        close_fd(i->fd);
         i->fd = TAKE_FD(i->client_fd);
         return 0;
 }
