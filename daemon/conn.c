@@ -14,6 +14,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
@@ -30,6 +31,9 @@
 #define OUT_MAX 64U       /* answers that wait for a client that does not read */
 #define REQUESTS_MAX 256U /* questions of one client under way */
 #define LIST_SCAN 512U    /* rows looked at for one LIST */
+#define COST_REQUEST 16U
+#define COST_LIST 128U
+#define RECORDS_PER_COST 8U
 
 struct packet {
         TAILQ_ENTRY(packet) link;
@@ -515,17 +519,30 @@ static int receive_one(struct conn *c, struct incoming *in)
         return 1;
 }
 
-int conn_receive(struct conn *c, unsigned int budget, unsigned int *ret_packets, bool *ret_asked)
+/* In reports. A list is looked through row by row; what else wants an answer is written to the store. */
+static unsigned int cost_of(const struct incoming *in)
+{
+        struct wire_report report;
+
+        if (in->header.opcode == WIRE_LIST)
+                return COST_LIST;
+        if (in->header.opcode != WIRE_REPORT)
+                return COST_REQUEST;
+        memcpy(&report, in->data, sizeof(report));
+        return 1 + report.count / RECORDS_PER_COST;
+}
+
+int conn_receive(struct conn *c, unsigned int budget, struct received *ret)
 {
         struct incoming in;
 
-        *ret_packets = 0;
-        *ret_asked = false;
-        while (!c->is_closed && *ret_packets < budget) {
+        *ret = (struct received) { 0 };
+        while (!c->is_closed && ret->cost < budget) {
                 if (receive_one(c, &in) == 0)
                         return 0;
-                (*ret_packets)++;
-                *ret_asked = *ret_asked || in.header.opcode != WIRE_REPORT;
+                ret->packets++;
+                ret->cost += cost_of(&in);
+                ret->asked = ret->asked || in.header.opcode != WIRE_REPORT;
         }
         return !c->is_closed;
 }
@@ -582,13 +599,24 @@ static void conn_freep(struct conn **c)
         conn_free(*c);
 }
 
+/* Before the welcome nobody can have said anything that counts: it takes the nonce. */
+static bool has_gone(int fd)
+{
+        struct pollfd p = { .fd = fd };
+
+        return poll(&p, 1, 0) > 0 && (p.revents & POLLHUP);
+}
+
 int conn_new(struct server *s, int fd, struct conn **ret)
 {
         _cleanup_(conn_freep) struct conn *c = NULL;
         struct usage_user *user;
-        bool is_exact;
         int r;
 
+        if (has_gone(fd)) {
+                close_fd(fd);
+                return -ECONNABORTED;
+        }
         c = malloc(sizeof(*c));
         if (!c) {
                 close_fd(fd);
@@ -607,17 +635,27 @@ int conn_new(struct server *s, int fd, struct conn **ret)
                 return refuse(c);
         c->user = user;
         usage_take(user, USAGE_CONNECTIONS, 1);
-        r = pidfd_of_peer(fd, c->peer.pid, &c->peer.pidfd, &is_exact);
-        if (r < 0)
-                return r;
-        r = watch(c);
-        if (r < 0)
-                return r;
-        r = greet(c);
-        if (r < 0)
-                return r;
         *ret = TAKE_PTR(c);
         return 0;
+}
+
+int conn_welcome(struct conn *c)
+{
+        bool is_exact;
+        int r;
+
+        c->is_welcome = true;
+        if (has_gone(c->fd))
+                r = -ECONNABORTED;
+        else
+                r = pidfd_of_peer(c->fd, c->peer.pid, &c->peer.pidfd, &is_exact);
+        if (r >= 0)
+                r = watch(c);
+        if (r >= 0)
+                r = greet(c);
+        if (r < 0)
+                close_conn(c, false);
+        return r;
 }
 
 void conn_free(struct conn *c)

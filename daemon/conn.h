@@ -30,6 +30,7 @@ struct conn {
         struct peer peer;
         struct usage_user *user; /* whose connection it counts as; NULL: refused */
         uint64_t nonce;
+        bool is_welcome; /* conn_welcome() was called */
         bool is_greeted; /* HELLO came, the nonce was right */
         bool is_closed;
         TAILQ_HEAD(, request) requests; /* under way */
@@ -39,15 +40,20 @@ struct conn {
         struct monitor *monitor; /* NULL: it does not want to know what happens */
 };
 
-/* @fd is taken, also on failure. Greets it. */
+/* @fd is taken, also on failure. Does no more than is needed to know whose it is. */
 int conn_new(struct server *s, int fd, struct conn **ret);
+/* The rest, which costs more: greets it. On a negative result it is closed. */
+int conn_welcome(struct conn *c);
 void conn_free(struct conn *c);
 
-/*
- * Reads at most @budget packets. 1: there may be more; 0: no more now, or closed.
- * *ret_packets: how many; *ret_asked: whether one of them wants an answer.
- */
-int conn_receive(struct conn *c, unsigned int budget, unsigned int *ret_packets, bool *ret_asked);
+/* What was read: packets, and about how long that takes, a report being 1. */
+struct received {
+        unsigned int packets, cost;
+        bool asked; /* one of them wants an answer */
+};
+
+/* Reads until @budget was spent. 1: there may be more; 0: no more now, or closed. */
+int conn_receive(struct conn *c, unsigned int budget, struct received *ret);
 
 /* Sends a packet, or queues it while the socket is full. */
 void conn_send(struct conn *c, const void *data, size_t len);

@@ -11,14 +11,17 @@
  * clients share: then all quiet connections are read at once. A client that abuses it can take a
  * millisecond from others, and no more.
  *
- * No user makes a turn long, or keeps it from coming: each has a share of the messages that are read
- * in a turn, what has to wait comes first in the next one, and after so many events, from whatever
- * number of connections, the turn comes before any other.
+ * No user makes a turn long, or keeps it from coming: each has a share of it, told by the time that
+ * takes which is read; what has to wait comes first in the next one; and after so many events, from
+ * whatever number of connections, the turn comes before any other. Who connects is taken out of the
+ * queue that all users share as fast as can be, and greeted out of the user's share. Who has gone
+ * again by then costs next to nothing.
  */
 
 #include "daemon/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -34,9 +37,11 @@
 
 #define TURN_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
 #define TURN_PRIORITY_AT_LAST (SD_EVENT_PRIORITY_NORMAL - 10)
-#define BUDGET 256U         /* packets of one connection in one turn */
-#define DRAIN_BUDGET 65536U /* of one whose process has died */
-#define EVENTS_MAX 512U     /* before a turn that waits for there to be none */
+#define BUDGET 1024U          /* of one connection in one turn, in reports */
+#define DRAIN_BUDGET 1048576U /* of one whose process has died */
+#define EVENTS_MAX 512U       /* before a turn that waits for there to be none */
+#define ACCEPTS_MAX 64U       /* at one event */
+#define WELCOME_COST 32U      /* in reports: what it takes, and the end of it */
 #define QUIET_USEC USEC_PER_MSEC
 #define TOO_FAST_USEC USEC_PER_MSEC
 #define ACCEPT_PAUSE_USEC (100 * USEC_PER_MSEC)
@@ -168,9 +173,9 @@ static int on_doorbell(sd_event_source *source, int fd, uint32_t revents, void *
 }
 
 /* Only reports came, and no more now: let more of them gather. Nothing came: back to waiting. */
-static void settle_quiet(struct server *s, struct conn *c, unsigned int packets, bool asked)
+static void settle_quiet(struct server *s, struct conn *c, const struct received *received)
 {
-        bool is_quiet = packets > 0 && !asked && !c->is_closed;
+        bool is_quiet = received->packets > 0 && !received->asked && !c->is_closed;
 
         if (c->is_closed || is_quiet == c->is_quiet)
                 return;
@@ -229,6 +234,32 @@ static void tell_status(struct server *s)
         }
 }
 
+/* ---- when there is not enough of something ---- */
+
+static int on_accept_again(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        struct server *s = userdata;
+
+        for (unsigned int i = 0; i < s->n_listeners; i++)
+                (void) sd_event_source_set_enabled(s->listeners[i].io, SD_EVENT_ON);
+        return 0;
+}
+
+static bool is_shortage(int r)
+{
+        return r == -EMFILE || r == -ENFILE || r == -ENOMEM || r == -ENOBUFS;
+}
+
+/* Out of descriptors or memory: who waits in the queue waits a moment longer. */
+static void pause_accepting(struct server *s, int error)
+{
+        log_warning("Cannot accept a connection, pausing: %s", strerror(-error));
+        for (unsigned int i = 0; i < s->n_listeners; i++)
+                (void) sd_event_source_set_enabled(s->listeners[i].io, SD_EVENT_OFF);
+        (void) sd_event_source_set_time_relative(s->accept_again, ACCEPT_PAUSE_USEC);
+        (void) sd_event_source_set_enabled(s->accept_again, SD_EVENT_ONESHOT);
+}
+
 /* ---- the turn ---- */
 
 static int on_too_fast_over(sd_event_source *source, uint64_t usec, void *userdata)
@@ -250,18 +281,33 @@ static void put_off(struct server *s, struct conn_list *late, bool is_share)
         (void) sd_event_source_set_enabled(s->too_fast, SD_EVENT_ONESHOT);
 }
 
+/* Who has just come. What it sends from now on makes an event. */
+static void welcome(struct server *s, struct conn *c)
+{
+        int r;
+
+        usage_spend(c->user, 1, WELCOME_COST);
+        r = conn_welcome(c);
+        if (is_shortage(r))
+                pause_accepting(s, r);
+        if (r < 0)
+                log_debug("Cannot serve a client: %s", strerror(-r));
+}
+
 static void read_one(struct server *s, struct conn *c, unsigned int budget)
 {
-        unsigned int packets;
-        bool asked, has_more;
+        struct received received;
+        bool has_more;
 
         c->is_ready = false;
-        has_more = conn_receive(c, budget, &packets, &asked) > 0;
-        usage_spend_messages(c->user, packets);
+        if (!c->is_welcome)
+                return welcome(s, c);
+        has_more = conn_receive(c, budget, &received) > 0;
+        usage_spend(c->user, received.packets, received.cost);
         if (has_more)
                 server_ready(s, c); /* in the next turn, behind the others */
         else
-                settle_quiet(s, c, packets, asked);
+                settle_quiet(s, c, &received);
 }
 
 static void read_ready(struct server *s)
@@ -275,7 +321,7 @@ static void read_ready(struct server *s)
         TAILQ_CONCAT(&now, &s->ready, queued);
         while ((c = TAILQ_FIRST(&now))) {
                 TAILQ_REMOVE(&now, c, queued);
-                budget = usage_messages(c->user, s->n_turns);
+                budget = usage_left(c->user, s->n_turns);
                 if (budget > 0) {
                         read_one(s, c, (unsigned int) MIN(budget, BUDGET));
                         continue;
@@ -313,10 +359,9 @@ static void answer(struct request *r, void *userdata)
 
 static void drain(struct peer *p, void *userdata)
 {
-        unsigned int packets;
-        bool asked;
+        struct received received;
 
-        (void) conn_receive(conn_of_peer(p), DRAIN_BUDGET, &packets, &asked);
+        (void) conn_receive(conn_of_peer(p), DRAIN_BUDGET, &received);
 }
 
 static void wake_up(void *userdata)
@@ -348,48 +393,37 @@ static void on_synced(uint64_t number, int error, void *userdata)
 
 /* ---- accepting ---- */
 
-static int on_accept_again(sd_event_source *source, uint64_t usec, void *userdata)
+/* 0, also if the client has gone again; negative: there are no more, or there is no room for one. */
+static int accept_one(struct server *s, int fd)
 {
-        struct server *s = userdata;
-
-        for (unsigned int i = 0; i < s->n_listeners; i++)
-                (void) sd_event_source_set_enabled(s->listeners[i].io, SD_EVENT_ON);
-        return 0;
-}
-
-/* Out of descriptors or memory: who waits in the queue waits a moment longer. */
-static void pause_accepting(struct server *s, int error)
-{
-        log_warning("Cannot accept a connection, pausing: %s", strerror(-error));
-        for (unsigned int i = 0; i < s->n_listeners; i++)
-                (void) sd_event_source_set_enabled(s->listeners[i].io, SD_EVENT_OFF);
-        (void) sd_event_source_set_time_relative(s->accept_again, ACCEPT_PAUSE_USEC);
-        (void) sd_event_source_set_enabled(s->accept_again, SD_EVENT_ONESHOT);
-}
-
-static int on_connect(sd_event_source *source, int fd, uint32_t revents, void *userdata)
-{
-        struct server *s = userdata;
         struct conn *c;
         int r;
 
         fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd < 0) {
-                r = -errno;
-                if (r == -EMFILE || r == -ENFILE || r == -ENOMEM || r == -ENOBUFS)
-                        pause_accepting(s, r);
-                return 0; /* else the client has gone again */
-        }
+        if (fd < 0)
+                return errno == ECONNABORTED || errno == EINTR ? 0 : -errno;
+        wake(s); /* it has taken its time, whatever comes of it */
         r = conn_new(s, fd, &c);
-        if (r == -EMFILE || r == -ENFILE || r == -ENOMEM)
-                pause_accepting(s, r);
         if (r < 0) {
                 log_debug("Cannot serve a client: %s", strerror(-r));
-                return 0;
+                return is_shortage(r) ? r : 0;
         }
         TAILQ_INSERT_TAIL(&s->conns, c, all);
         s->n_conns++;
-        server_ready(s, c);
+        server_ready(s, c); /* to be greeted */
+        return 0;
+}
+
+/* Many at once, so that who comes and goes again does not fill the queue before others. */
+static int on_connect(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        struct server *s = userdata;
+        int r = 0;
+
+        for (unsigned int i = 0; r >= 0 && i < ACCEPTS_MAX; i++)
+                r = accept_one(s, fd);
+        if (is_shortage(r))
+                pause_accepting(s, r);
         return 0;
 }
 
@@ -404,7 +438,7 @@ int server_listen(struct server *s, int fd)
         }
         /* On the listener, so that it covers what is sent before accept(). */
         if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof(one)) < 0 ||
-            listen(fd, SOMAXCONN) < 0) {
+            fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 || listen(fd, SOMAXCONN) < 0) {
                 r = -errno;
                 close_fd(fd);
                 return r;

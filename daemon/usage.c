@@ -21,7 +21,7 @@
 #include "daemon/log.h"
 #include "libclient/util.h"
 
-#define MESSAGES_PER_TURN 4096U
+#define COST_PER_TURN 4096U /* of one user */
 #define NSEC_PER_SEC UINT64_C(1000000000)
 #define BURST_NSEC (NSEC_PER_SEC / 10)
 #define TOLD_NSEC (3600 * NSEC_PER_SEC)
@@ -219,29 +219,29 @@ static uint64_t allowed_by_rate(struct usage_user *user)
         return user->bucket_nsec / cost_nsec(user);
 }
 
-uint64_t usage_messages(struct usage_user *user, uint64_t turn)
+uint64_t usage_left(struct usage_user *user, uint64_t turn)
 {
         uint64_t allowed;
 
         if (!user)
-                return MESSAGES_PER_TURN;
+                return COST_PER_TURN;
         if (user->turn != turn) {
                 user->turn = turn;
-                user->left = MESSAGES_PER_TURN;
+                user->left = COST_PER_TURN;
         }
         user->is_too_fast = false;
-        if (!has_rate(user))
+        if (user->left == 0 || !has_rate(user))
                 return user->left;
         allowed = allowed_by_rate(user);
         user->is_too_fast = allowed == 0;
         return MIN(user->left, allowed);
 }
 
-void usage_spend_messages(struct usage_user *user, uint64_t n)
+void usage_spend(struct usage_user *user, uint64_t n, uint64_t cost)
 {
         if (!user)
                 return;
-        user->left -= MIN(n, user->left);
+        user->left -= MIN(cost, user->left);
         if (has_rate(user))
                 user->bucket_nsec -= MIN(n * cost_nsec(user), user->bucket_nsec);
 }

@@ -53,11 +53,12 @@ void usage_entries_change(struct usage_user *user, int64_t n);
 void usage_settle(struct usage *u, bool is_committed);
 
 /*
- * Messages that may be read from the user now, in the turn of that number: at most a share of a
+ * What may be read from the user now, in the turn of that number, in reports: at most a share of a
  * turn, so that one user does not make it long for the others, and what the rate allows.
  */
-uint64_t usage_messages(struct usage_user *user, uint64_t turn);
-void usage_spend_messages(struct usage_user *user, uint64_t n);
+uint64_t usage_left(struct usage_user *user, uint64_t turn);
+/* @n messages were read, which takes as long as @cost reports do. */
+void usage_spend(struct usage_user *user, uint64_t n, uint64_t cost);
 /* Nothing more can be read in this turn: because of the rate, and not of the share? */
 bool usage_is_too_fast(const struct usage_user *user);
 

@@ -207,6 +207,7 @@ attack_programs = \
 	%D%/test-attacks-owners \
 	%D%/test-attacks-paths \
 	%D%/test-attacks-requests \
+	%D%/test-floods \
 	%D%/test-limits \
 	%D%/test-delegate
 check_PROGRAMS += $(attack_programs)
@@ -228,6 +229,9 @@ attack_fixture = \
 %C%_test_attacks_paths_CPPFLAGS = $(check_cppflags)
 %C%_test_attacks_paths_LDADD = $(check_ldadd)
 
+%C%_test_floods_SOURCES = %D%/test-floods.c $(attack_fixture)
+%C%_test_floods_CPPFLAGS = $(check_cppflags)
+%C%_test_floods_LDADD = $(check_ldadd)
 %C%_test_limits_SOURCES = %D%/test-limits.c $(attack_fixture)
 %C%_test_limits_CPPFLAGS = $(check_cppflags)
 %C%_test_limits_LDADD = $(check_ldadd)

@@ -150,14 +150,14 @@ END_TEST
 
 START_TEST(turn_is_shared)
 {
-        ck_assert_uint_eq(usage_messages(mallory, 1), SHARE);
-        usage_spend_messages(mallory, SHARE - 1);
-        ck_assert_uint_eq(usage_messages(mallory, 1), 1);
-        usage_spend_messages(mallory, 1);
-        ck_assert_uint_eq(usage_messages(mallory, 1), 0);
+        ck_assert_uint_eq(usage_left(mallory, 1), SHARE);
+        usage_spend(mallory, 1, SHARE - 1);
+        ck_assert_uint_eq(usage_left(mallory, 1), 1);
+        usage_spend(mallory, 1, 1);
+        ck_assert_uint_eq(usage_left(mallory, 1), 0);
         ck_assert(!usage_is_too_fast(mallory));
-        ck_assert_uint_eq(usage_messages(alice, 1), SHARE);
-        ck_assert_uint_eq(usage_messages(mallory, 2), SHARE);
+        ck_assert_uint_eq(usage_left(alice, 1), SHARE);
+        ck_assert_uint_eq(usage_left(mallory, 2), SHARE);
 }
 END_TEST
 
@@ -167,14 +167,14 @@ START_TEST(rate_is_kept)
 
         limits.messages_per_sec = 100;
         usage_set_limits(usage, &limits);
-        n = usage_messages(mallory, 1);
+        n = usage_left(mallory, 1);
         ck_assert_uint_eq(n, 10); /* what comes in a tenth of a second */
-        usage_spend_messages(mallory, n);
-        n = usage_messages(mallory, 2);
+        usage_spend(mallory, n, n);
+        n = usage_left(mallory, 2);
         ck_assert_uint_le(n, 10); /* however long that took */
         if (n == 0)
                 ck_assert(usage_is_too_fast(mallory));
-        ck_assert_uint_eq(usage_messages(usage_user(usage, 0), 1), SHARE); /* root's is none */
+        ck_assert_uint_eq(usage_left(usage_user(usage, 0), 1), SHARE); /* root's is none */
 }
 END_TEST
 
