@@ -61,6 +61,7 @@ check_programs = \
 	%D%/test-inside \
 	%D%/test-library \
 	%D%/test-name \
+	%D%/test-processes \
 	%D%/test-pseudo \
 	%D%/test-remover \
 	%D%/test-restart \
@@ -152,6 +153,10 @@ remover_fixture = \
 %C%_test_remover_traps_SOURCES = %D%/test-remover-traps.c $(remover_fixture)
 %C%_test_remover_traps_CPPFLAGS = $(check_cppflags)
 %C%_test_remover_traps_LDADD = $(check_ldadd)
+
+%C%_test_processes_SOURCES = %D%/test-processes.c
+%C%_test_processes_CPPFLAGS = $(check_cppflags)
+%C%_test_processes_LDADD = $(check_ldadd)
 
 %C%_test_pseudo_SOURCES = %D%/test-pseudo.c
 %C%_test_pseudo_CPPFLAGS = $(check_cppflags)

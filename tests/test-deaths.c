@@ -146,17 +146,6 @@ static int make_before_and_after(int to, void *userdata)
         victim_wait();
 }
 
-static int make_and_exec(int to, void *userdata)
-{
-        struct tempfile *t;
-
-        if (tempfile_named(&options, &t) != 0)
-                return 1;
-        victim_say(to, tempfile_path(t));
-        (void) execl("/bin/sleep", "sleep", "1000", (char *) NULL);
-        return 2;
-}
-
 static int make_as_nobody(int to, void *userdata)
 {
         if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
@@ -261,18 +250,6 @@ START_TEST(many_owners_may_die_together)
         for (unsigned int i = 0; i < ARRAY_SIZE(v); i++)
                 victim_kill(&v[i], SIGKILL);
         ck_assert_int_eq(kill(world.daemon.pid, SIGCONT), 0);
-        expect_gone();
-}
-END_TEST
-
-START_TEST(exec_is_not_the_end)
-{
-        struct victim v;
-
-        start(&v, make_and_exec, NULL);
-        restart_daemon(); /* which asks whether the owner is still the same process */
-        ck_assert(path_exists(path));
-        victim_kill(&v, SIGKILL);
         expect_gone();
 }
 END_TEST
@@ -483,7 +460,6 @@ static Suite *suite_of_deaths(void)
         tcase_add_test(c, a_killed_process_leaves_no_tree);
         tcase_add_test(c, names_from_patterns_go_too);
         tcase_add_test(c, many_owners_may_die_together);
-        tcase_add_test(c, exec_is_not_the_end);
         tcase_add_test(c, a_kept_and_a_persisted_file_stay);
         tcase_add_test(c, copies_and_strangers_stay);
         tcase_add_test(c, what_was_tracked_goes_and_its_replacement_stays);
