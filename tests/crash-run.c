@@ -9,6 +9,7 @@
 #include "tests/crash-run.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,6 +124,22 @@ static bool fault_client(struct crash_run *run)
         return window_end_client(run, run->point % 2 == 0);
 }
 
+/* It may have told that it is ready, and end for what its database says then. */
+static bool connect_or_revive(struct crash_world *w)
+{
+        int r = 0;
+
+        for (unsigned int i = 0; i < CRASH_HANG_MSEC && r == 0; i++) {
+                if (crash_world_connect(w) == 0) {
+                        w->problem[0] = '\0';
+                        return true;
+                }
+                r = crash_world_revive(w);
+                (void) poll(NULL, 0, 1);
+        }
+        return r > 0;
+}
+
 /* The daemon runs on by itself from here, or has ended for a reason that it has told. */
 static bool resume_daemon(struct crash_run *run)
 {
@@ -130,13 +147,13 @@ static bool resume_daemon(struct crash_run *run)
         int r;
 
         if (run->phase != CRASH_STARTING)
-                return w->admin || crash_world_connect(w) == 0;
+                return w->admin || connect_or_revive(w);
         r = daemon_fixture_wait_ready(&w->daemon);
         if (r == -ECHILD)
                 return crash_world_revive(w) > 0;
         if (r < 0)
                 return crash_problem(run, "the daemon does not get ready", r);
-        return crash_world_connect(w) == 0;
+        return connect_or_revive(w);
 }
 
 static bool fault_daemon(struct crash_run *run)
