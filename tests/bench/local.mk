@@ -11,6 +11,7 @@ check_PROGRAMS += %D%/bench
 	%D%/bare.c \
 	%D%/bench.c \
 	%D%/bench.h \
+	%D%/echo.c \
 	%D%/ends.c \
 	%D%/gone.c \
 	%D%/gone.h \

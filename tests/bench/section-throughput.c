@@ -41,14 +41,17 @@ static void register_together(const struct bench *b, bool is_threads, unsigned i
                      is_threads ? &threads_our_reservation : &processes_our_reservation,
                      .dir = b->world->memory, .socket = b->world->crash.socket, .count = clients,
                      .per_round = n, .aim = !is_threads && clients == 16 ? 1 / SHARE : 0),
+                PEER("bare round trips to one process", &processes_bare_question,
+                     .dir = b->world->memory, .count = clients, .per_round = n),
         };
+        const size_t n_contestants = ARRAY_SIZE(c) - is_threads; /* threads share a connection */
         const uint32_t before = count_commits(&b->world->crash);
         uint32_t commits;
 
         report_group(b->report, "us each", is_threads ? "register-threads" : "register-processes",
                      clients, "Acknowledged registrations, %u %s", clients,
                      is_threads ? "threads" : "processes");
-        report_contest(b->report, c, ARRAY_SIZE(c), b->extent->crowd_rounds);
+        report_contest(b->report, c, n_contestants, b->extent->crowd_rounds);
         commits = count_commits(&b->world->crash) - before;
         if (commits > 0)
                 report_value(b->report, ROLE_OURS, "registrations in a commit (a number)",

@@ -33,6 +33,8 @@ static void serve(struct contestant *c, const struct work *work, int fd)
         int r;
 
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (work->open && work->open(c) < 0)
+                _exit(1);
         while (recv(fd, &n, sizeof(n), 0) == sizeof(n)) {
                 r = work->run(c, n, &nsec);
                 if (send(fd, &r, sizeof(r), MSG_NOSIGNAL) != sizeof(r))
@@ -106,6 +108,14 @@ static int open_our_reservations(struct contestant *c)
         return open_processes(c, &our_reservation);
 }
 
+static int open_bare_questions(struct contestant *c)
+{
+        int r = echo_start(c->dir);
+
+        return r < 0 ? r : open_processes(c, &bare_question);
+}
+
+const struct work processes_bare_question = { .open = open_bare_questions, .run = run_processes };
 const struct work processes_bare_file = { .open = open_bare_files, .run = run_processes };
 const struct work processes_our_file = { .open = open_our_files, .run = run_processes };
 const struct work processes_our_reservation = { .open = open_our_reservations,

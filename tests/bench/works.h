@@ -41,9 +41,15 @@ extern const struct work python_file;    /* CPython's NamedTemporaryFile, and cl
 extern const struct work python_tracker; /* an end, of one with count shared memory objects */
 bool peers_have_python(void);
 
+/* ---- echo.c: one process that answers many ---- */
+
+int echo_start(const char *dir);
+extern const struct work bare_question; /* 64 bytes to it, and back */
+
 /* ---- together.c: the same by many at once; count is how many ---- */
 
-extern const struct work processes_bare_file, processes_our_file, processes_our_reservation;
+extern const struct work processes_bare_question, processes_bare_file;
+extern const struct work processes_our_file, processes_our_reservation;
 extern const struct work threads_bare_file, threads_our_file, threads_our_reservation;
 
 /* ---- ends.c: from an end to its being gone; one unit is one end ---- */
