@@ -326,6 +326,8 @@ struct listing {
         const struct cred *asker;
 };
 
+#define FILTERS_OF_WHAT_IS_LEFT (WIRE_LIST_LEAKED | WIRE_LIST_RETAINED)
+
 static bool is_wanted(const struct listing *l, const struct wire_row *row)
 {
         uint32_t flags = l->filter.flags;
@@ -338,7 +340,7 @@ static bool is_wanted(const struct listing *l, const struct wire_row *row)
                 return false;
         if ((flags & WIRE_LIST_PID) && row->pid != l->filter.pid)
                 return false;
-        if (!(flags & (WIRE_LIST_LEAKED | WIRE_LIST_RETAINED)))
+        if (!(flags & FILTERS_OF_WHAT_IS_LEFT))
                 return true;
         return ((flags & WIRE_LIST_LEAKED) && is_leaked) ||
                ((flags & WIRE_LIST_RETAINED) && is_retained);
@@ -377,7 +379,9 @@ static void on_list(struct conn *c, struct incoming *in)
         l->count = 0;
         l->asker = &c->peer.cred;
         m.cursor = l->filter.cursor;
-        m.result = registry_list(server_registry(c->server), &m.cursor, LIST_SCAN, list_row, l);
+        m.result =
+                registry_list(server_registry(c->server), l->filter.flags & FILTERS_OF_WHAT_IS_LEFT,
+                              &m.cursor, LIST_SCAN, list_row, l);
         if (m.result < 0) {
                 l->len = sizeof(m);
                 l->count = 0;

@@ -491,11 +491,11 @@ struct pool *registry_pool(struct registry *g)
         return g->pool;
 }
 
-int registry_list(struct registry *g, uint64_t *cursor, unsigned int scan, store_row_fn fn,
-                  void *userdata)
+int registry_list(struct registry *g, bool is_left, uint64_t *cursor, unsigned int scan,
+                  store_row_fn fn, void *userdata)
 {
         registry_flush(g);
-        return store_list(g->store, cursor, scan, fn, userdata);
+        return (is_left ? store_list_left : store_list)(g->store, cursor, scan, fn, userdata);
 }
 
 int registry_get_status(struct registry *g, struct registry_status *ret)

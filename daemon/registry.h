@@ -125,9 +125,9 @@ void registry_token(struct registry *g, struct peer *p, struct request *r);
 void registry_keep(struct registry *g, struct peer *p, const void *packet, struct request *r);
 void registry_reap(struct registry *g, struct peer *p, const void *packet, struct request *r);
 
-/* Rows for a LIST, added to @fn; as store_list(). */
-int registry_list(struct registry *g, uint64_t *cursor, unsigned int scan, store_row_fn fn,
-                  void *userdata);
+/* Rows for a LIST, added to @fn; as store_list(), or, of what is left alone, store_list_left(). */
+int registry_list(struct registry *g, bool is_left, uint64_t *cursor, unsigned int scan,
+                  store_row_fn fn, void *userdata);
 int registry_get_status(struct registry *g, struct registry_status *ret);
 
 #endif

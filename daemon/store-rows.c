@@ -641,13 +641,13 @@ static int list_row(struct row *row, const void *fn, void *userdata)
         return 0;
 }
 
-int store_list(struct store *s, uint64_t *cursor, unsigned int scan, store_row_fn fn,
-               void *userdata)
+static int list(struct store *s, enum statement which, uint64_t *cursor, unsigned int scan,
+                store_row_fn fn, void *userdata)
 {
         struct list_rows l = { .fn = fn, .userdata = userdata, .last = *cursor };
         int r;
 
-        r = store_ask(s, STMT_LIST, list_row, NULL, &l, "ii", (int64_t) *cursor, (int64_t) scan);
+        r = store_ask(s, which, list_row, NULL, &l, "ii", (int64_t) *cursor, (int64_t) scan);
         if (r == -ENOBUFS) { /* the reader is full: go on here */
                 *cursor = l.last;
                 return 0;
@@ -656,4 +656,16 @@ int store_list(struct store *s, uint64_t *cursor, unsigned int scan, store_row_f
                 return r;
         *cursor = l.count < scan ? 0 : l.last;
         return 0;
+}
+
+int store_list(struct store *s, uint64_t *cursor, unsigned int scan, store_row_fn fn,
+               void *userdata)
+{
+        return list(s, STMT_LIST, cursor, scan, fn, userdata);
+}
+
+int store_list_left(struct store *s, uint64_t *cursor, unsigned int scan, store_row_fn fn,
+                    void *userdata)
+{
+        return list(s, STMT_LIST_LEFT, cursor, scan, fn, userdata);
 }

@@ -82,7 +82,9 @@ static const char *const migrations[] = {
         ") WITHOUT ROWID;"
         "CREATE INDEX claim_by_owner ON claim (owner);"
         "CREATE INDEX entry_by_owner ON entry (owner) WHERE owner IS NOT NULL;"
-        "CREATE INDEX entry_by_state ON entry (state, next_try) WHERE state <> 1;",
+        "CREATE INDEX entry_by_state ON entry (state, next_try) WHERE state <> 1;"
+        /* Few among many, in the order of their numbers. (IN would cost each insertion a table.) */
+        "CREATE INDEX entry_left ON entry (id) WHERE state <> 1 AND state <> 2;",
 };
 
 #define ENTRY_COLUMNS                                                                                \
@@ -91,6 +93,16 @@ static const char *const migrations[] = {
         " e.target, e.identity, e.error, e.attempts, e.next_try, e.failed, e.retain"
 #define ENTRY_FROM " FROM entry e LEFT JOIN tag t ON t.id = e.id >> 32"
 #define ENTRY_COLUMN_COUNT 15
+/* Up to ?2 entries with all that is shown of them, in the order of their numbers. */
+#define LIST_FROM(entries)                                                                         \
+        "SELECT " ENTRY_COLUMNS ", d.path, o.command, o.unit, o.kind, o.is_dead, o.pid, c.uid"     \
+        ", o.deadline"                                                                             \
+        " FROM (SELECT * FROM " entries " ORDER BY id LIMIT ?2) e"                                 \
+        " LEFT JOIN tag t ON t.id = e.id >> 32"                                                    \
+        " LEFT JOIN owner o ON o.id = coalesce(e.owner, t.owner)"                                  \
+        " LEFT JOIN directory d ON d.id = coalesce(e.directory, t.directory)"                      \
+        " LEFT JOIN cred c ON c.id = coalesce(e.cred, t.cred)"                                     \
+        " ORDER BY e.id"
 
 /* Statement, text. Named after what they do or ask. */
 #define STATEMENTS(X)                                                                              \
@@ -178,15 +190,9 @@ static const char *const migrations[] = {
         X(TAG_HAS,                                                                                 \
           "SELECT 1 FROM entry WHERE id >= ?1 << 32 AND id < (?1 + 1) << 32 AND state <> 6"        \
           " LIMIT 1")                                                                              \
-        X(LIST,                                                                                    \
-          "SELECT " ENTRY_COLUMNS ", d.path, o.command, o.unit, o.kind, o.is_dead, o.pid, c.uid"   \
-          ", o.deadline"                                                                           \
-          " FROM (SELECT * FROM entry WHERE id > ?1 ORDER BY id LIMIT ?2) e"                       \
-          " LEFT JOIN tag t ON t.id = e.id >> 32"                                                  \
-          " LEFT JOIN owner o ON o.id = coalesce(e.owner, t.owner)"                                \
-          " LEFT JOIN directory d ON d.id = coalesce(e.directory, t.directory)"                    \
-          " LEFT JOIN cred c ON c.id = coalesce(e.cred, t.cred)"                                   \
-          " ORDER BY e.id")                                                                        \
+        X(LIST, LIST_FROM("entry WHERE id > ?1"))                                                  \
+        X(LIST_LEFT,                                                                               \
+          LIST_FROM("entry INDEXED BY entry_left WHERE state <> 1 AND state <> 2 AND id > ?1"))    \
         X(SET_DEADLINE, "UPDATE owner SET deadline = ?2, boot = ?3 WHERE id = ?1")                 \
         X(NEXT_DEADLINE,                                                                           \
           "SELECT min(deadline) FROM owner WHERE deadline IS NOT NULL AND is_dead = 0")            \

@@ -236,5 +236,8 @@ int store_count_of_tag(struct store *s, uint64_t tag_id, uint64_t *ret);
 /* Looks at up to @scan entries after *cursor; *cursor is where to go on, 0: that was all. */
 int store_list(struct store *s, uint64_t *cursor, unsigned int scan, store_row_fn fn,
                void *userdata);
+/* The same for those that are neither live nor reaping: the others cost nothing. */
+int store_list_left(struct store *s, uint64_t *cursor, unsigned int scan, store_row_fn fn,
+                    void *userdata);
 
 #endif

@@ -755,6 +755,50 @@ START_TEST(list_goes_on_at_its_cursor)
 }
 END_TEST
 
+/* However many are live, one look at four rows is enough for the three that are not. */
+START_TEST(list_of_what_is_left_looks_at_no_live_ones)
+{
+        static const unsigned int states[] = { WIRE_STATE_RETAINED, WIRE_STATE_STUCK,
+                                               WIRE_STATE_WAITING };
+        struct page p = { .room = 4 };
+        uint64_t cursor = 0;
+
+        add_base();
+        for (uint64_t seq = 1; seq <= 40; seq++)
+                ck_assert_int_eq(put_made(1, seq), 0);
+        for (uint64_t i = 0; i < ARRAY_SIZE(states); i++)
+                ck_assert_int_eq(store_change_entry(store, STORE_TAG_ID(1, 5 + 10 * i), states[i],
+                                                    -EPERM, 1, 0, NULL),
+                                 0);
+        ck_assert_int_eq(store_list_left(store, &cursor, 4, take_while_room, &p), 0);
+        ck_assert_uint_eq(cursor, 0);
+        ck_assert_uint_eq(p.numbers.n, 3);
+        for (unsigned int i = 0; i < 3; i++)
+                ck_assert_uint_eq(p.numbers.number[i], STORE_TAG_ID(1, 5 + 10 * i));
+}
+END_TEST
+
+START_TEST(list_of_what_is_left_goes_on_at_its_cursor)
+{
+        struct page p = { .room = 10 };
+        uint64_t cursor = 0;
+
+        add_base();
+        for (uint64_t seq = 1; seq <= 9; seq++) {
+                ck_assert_int_eq(put_made(1, seq), 0);
+                ck_assert_int_eq(store_change_entry(store, STORE_TAG_ID(1, seq), WIRE_STATE_STUCK,
+                                                    -EPERM, 1, 100 - seq, NULL),
+                                 0);
+        }
+        do
+                ck_assert_int_eq(store_list_left(store, &cursor, 2, take_while_room, &p), 0);
+        while (cursor != 0);
+        ck_assert_uint_eq(p.numbers.n, 9);
+        for (unsigned int i = 1; i < 9; i++)
+                ck_assert_uint_lt(p.numbers.number[i - 1], p.numbers.number[i]);
+}
+END_TEST
+
 static int refuse(const struct store_row *r, void *userdata)
 {
         return -EPERM;
@@ -864,6 +908,8 @@ static Suite *store_suite(void)
         tcase_add_test(t, leases_expire_by_their_deadline);
         tcase_add_test(t, time_seen_last_comes_back);
         tcase_add_loop_test(t, list_goes_on_at_its_cursor, 1, 6);
+        tcase_add_test(t, list_of_what_is_left_looks_at_no_live_ones);
+        tcase_add_test(t, list_of_what_is_left_goes_on_at_its_cursor);
         tcase_add_test(t, list_gives_back_what_its_reader_returns);
         tcase_add_test(t, row_of_nobody_is_listed);
         tcase_add_test(t, turn_is_committed_as_a_whole);
