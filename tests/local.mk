@@ -15,6 +15,7 @@ AM_TESTS_ENVIRONMENT = \
 	TEMPFILED_BENCH='$(abs_top_builddir)/%D%/bench/bench'; export TEMPFILED_BENCH; \
 	LIBTEMPFILE_CFLAGS='-I$(abs_top_srcdir)/libclient $(INSTRUMENT_FLAGS)'; export LIBTEMPFILE_CFLAGS; \
 	LIBTEMPFILE_LIBS='-L$(abs_top_builddir)/libclient/.libs -Wl,-rpath,$(abs_top_builddir)/libclient/.libs -ltempfile'; export LIBTEMPFILE_LIBS; \
+	WALL_CLOCK_MODULE='$(abs_top_builddir)/%D%/.libs/clock-step.so'; export WALL_CLOCK_MODULE; \
 	CC='$(CC)'; export CC; \
 	INSTRUMENT_FLAGS='$(INSTRUMENT_FLAGS)'; export INSTRUMENT_FLAGS; \
 	top_srcdir='$(abs_top_srcdir)'; export top_srcdir; \
@@ -43,8 +44,15 @@ check_LTLIBRARIES = %D%/libtestutil.la
 	%D%/stage.h \
 	%D%/testutil.c \
 	%D%/testutil.h \
+	%D%/wall-clock.c \
+	%D%/wall-clock.h \
 	%D%/wire-samples.c \
 	%D%/wire-samples.h
+
+# To be preloaded, so it has to be a shared object though nobody installs it.
+check_LTLIBRARIES += %D%/clock-step.la
+%C%_clock_step_la_SOURCES = %D%/clock-step.c
+%C%_clock_step_la_LDFLAGS = -module -avoid-version -rpath /nowhere
 
 if HAVE_CHECK
 check_programs = \
@@ -72,6 +80,7 @@ check_programs = \
 	%D%/test-table \
 	%D%/test-text \
 	%D%/test-threads \
+	%D%/test-wall-clock \
 	%D%/test-views \
 	%D%/test-wire-lists \
 	%D%/test-wire \
@@ -165,6 +174,10 @@ remover_fixture = \
 %C%_test_quantity_SOURCES = %D%/test-quantity.c
 %C%_test_quantity_CPPFLAGS = $(check_cppflags)
 %C%_test_quantity_LDADD = tools/libtempfilectl.la $(check_ldadd)
+
+%C%_test_wall_clock_SOURCES = %D%/test-wall-clock.c
+%C%_test_wall_clock_CPPFLAGS = $(check_cppflags)
+%C%_test_wall_clock_LDADD = $(check_ldadd)
 
 %C%_test_restart_SOURCES = %D%/test-restart.c
 %C%_test_restart_CPPFLAGS = $(check_cppflags)

@@ -31,7 +31,8 @@ struct property_run {
         struct property_slot slots[PROPERTY_SLOTS];
         bool is_calm; /* the daemon was there for the whole round */
         uint64_t random, round;
-        uint64_t n_operations[OP_MAX], n_kills, n_starts, n_compared;
+        uint64_t n_operations[OP_MAX], n_kills, n_starts, n_steps, n_compared;
+        bool has_clock; /* one that can be stepped */
 };
 
 void property_fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));

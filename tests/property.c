@@ -33,11 +33,13 @@
 
 #include "libclient/util.h"
 #include "tests/property-run.h"
+#include "tests/wall-clock.h"
 
 #define NOBODY 65534U
 #define ROUNDS_BETWEEN 40U /* until all is compared */
 #define ANSWER_MSEC 60000
 #define SETTLE_MSEC 60000
+#define YEAR_SEC (INT64_C(365) * 86400)
 #define FILES_MAX 150U
 
 static struct {
@@ -188,6 +190,22 @@ static void pause_a_little(void)
         (void) nanosleep(&t, NULL);
 }
 
+/* The wall clock, of the daemon and of clients that were executed; it is not to matter. */
+static void step_clock(void)
+{
+        static const int64_t steps[] = { 3600, -3600, YEAR_SEC, -30 * YEAR_SEC, 0 };
+        uint32_t i;
+
+        if (property_random(20) > 0)
+                return;
+        i = property_random(ARRAY_SIZE(steps));
+        if (!run.has_clock)
+                return;
+        tell("the clock is stepped, way", i);
+        wall_clock_step(steps[i]);
+        run.n_steps++;
+}
+
 /* Before a round: away for some, or back. Calls are refused at once then. */
 static void have_daemon_or_not(void)
 {
@@ -264,6 +282,7 @@ static void do_round(void)
 {
         struct property_slot *doomed = NULL;
 
+        step_clock();
         have_daemon_or_not();
         for (unsigned int i = 0; i < PROPERTY_SLOTS; i++)
                 if (run.slots[i].process == 0 && property_random(4) == 0)
@@ -367,6 +386,7 @@ static void make_directory(char *path, const char *name, mode_t mode)
 static void begin(void)
 {
         mode_t mode = geteuid() == 0 ? 01777 : 0700;
+        char clock[MODEL_PATH_MAX];
 
         (void) snprintf(run.top, sizeof(run.top), "%.40s/property-XXXXXX", args.top);
         if (!mkdtemp(run.top) || chmod(run.top, 0711) < 0)
@@ -374,6 +394,8 @@ static void begin(void)
         make_directory(run.dirs[0], "a", mode);
         make_directory(run.dirs[1], "b", mode);
         make_directory(run.target, "target", mode);
+        (void) snprintf(clock, sizeof(clock), "%s/clock", run.top);
+        run.has_clock = wall_clock_prepare(clock);
         run.random = args.seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
         if (daemon_fixture_init(&run.daemon, run.top) < 0 ||
             setenv("TEMPFILED_SOCKET", run.daemon.socket, 1) < 0 ||
@@ -460,10 +482,10 @@ static void report(void)
         for (unsigned int op = 0; op < OP_MAX; op++)
                 n += run.n_operations[op];
         printf("ok 1 - %" PRIu64 " operations by %u processes, %" PRIu64 " killed, %" PRIu64
-               " starts of the daemon, %" PRIu64 " comparisons: seed %" PRIu64 ", %" PRIu64
-               " rounds\n1..1\n",
-               n, run.model.processes.n, run.n_kills, run.n_starts, run.n_compared, args.seed,
-               run.round);
+               " starts of the daemon, %" PRIu64 " steps of its clock, %" PRIu64
+               " comparisons: seed %" PRIu64 ", %" PRIu64 " rounds\n1..1\n",
+               n, run.model.processes.n, run.n_kills, run.n_starts, run.n_steps, run.n_compared,
+               args.seed, run.round);
 }
 
 static int usage(void)
