@@ -587,15 +587,15 @@ static int greet(struct conn *c)
 }
 
 /* In place of the welcome, so that the client learns why. */
-static int refuse(struct conn *c)
+static int refuse(struct conn *c, int error)
 {
         struct wire_result m = {
                 .header = { WIRE_VERSION, WIRE_RESULT, 0 },
-                .result = -EDQUOT,
+                .result = error,
         };
 
         (void) send_now(c, &m, sizeof(m), -1);
-        return -EDQUOT;
+        return error;
 }
 
 static void conn_freep(struct conn **c)
@@ -636,7 +636,7 @@ int conn_new(struct server *s, int fd, struct conn **ret)
                 return -EPERM;
         user = usage_user(registry_usage(server_registry(s)), c->peer.cred.uid);
         if (usage_may(user, USAGE_CONNECTIONS) < 0)
-                return refuse(c);
+                return refuse(c, -EDQUOT);
         c->user = user;
         usage_take(user, USAGE_CONNECTIONS, 1);
         *ret = TAKE_PTR(c);
@@ -653,6 +653,8 @@ int conn_welcome(struct conn *c)
                 r = -ECONNABORTED;
         else
                 r = pidfd_of_peer(c->fd, c->peer.pid, &c->peer.pidfd, &is_exact);
+        if (r == -EREMOTE)
+                (void) refuse(c, r);
         if (r >= 0)
                 r = watch(c);
         if (r >= 0)

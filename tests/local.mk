@@ -69,6 +69,7 @@ check_programs = \
 	%D%/test-inside \
 	%D%/test-library \
 	%D%/test-name \
+	%D%/test-namespaces \
 	%D%/test-processes \
 	%D%/test-pseudo \
 	%D%/test-remover \
@@ -162,6 +163,10 @@ remover_fixture = \
 %C%_test_remover_traps_SOURCES = %D%/test-remover-traps.c $(remover_fixture)
 %C%_test_remover_traps_CPPFLAGS = $(check_cppflags)
 %C%_test_remover_traps_LDADD = $(check_ldadd)
+
+%C%_test_namespaces_SOURCES = %D%/test-namespaces.c
+%C%_test_namespaces_CPPFLAGS = $(check_cppflags)
+%C%_test_namespaces_LDADD = $(check_ldadd)
 
 %C%_test_processes_SOURCES = %D%/test-processes.c
 %C%_test_processes_CPPFLAGS = $(check_cppflags)

@@ -389,6 +389,10 @@ static void be_foreign(void)
 {
         fake_set(WIRE_TAG, FAKE_ANSWER, -EPROTONOSUPPORT, 0);
 }
+static void be_out_of_sight(void)
+{
+        fake_set(WIRE_TAG, FAKE_ANSWER, -EREMOTE, 0);
+}
 static void find_no_memory(void)
 {
         fake_set(WIRE_TAG, FAKE_ANSWER, -ENOMEM, 0);
@@ -485,6 +489,7 @@ static const struct error_situation situations[] = {
         { "a daemon of another language", -EPROTONOSUPPORT, SAID, be_foreign, NULL },
         { "a daemon that allows no more", -EDQUOT, SAID, be_too_many, NULL },
         { "a daemon whose disk is full", -ENOSPC, SAID, be_too_large, NULL },
+        { "a daemon in a namespace that shows nobody else", -EREMOTE, SAID, be_out_of_sight, NULL },
         { "a daemon without memory", -ENOMEM, SAID, find_no_memory, NULL },
         { "an owner that has ended", -ESRCH, HANDLE | SAID, have_late_owner, NULL },
         { "an owner that may not be signalled", -EPERM, HANDLE | SAID, have_anothers_owner, NULL },
