@@ -346,7 +346,7 @@ static void raise_limits(void)
 {
         struct rlimit limit;
 
-        /* Each client costs three descriptors: its socket, its pidfd, and the one watched. */
+        /* Each client costs two descriptors: its socket, and its pidfd. */
         if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
                 limit.rlim_cur = limit.rlim_max;
                 (void) setrlimit(RLIMIT_NOFILE, &limit); /* then with fewer */

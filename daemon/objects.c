@@ -438,6 +438,32 @@ static void unlink_owner(struct registry *g, struct owner *o)
                 g->n_owners--;
 }
 
+/* Its owner's pidfd tells of its end from now on: one does for all connections of a process. */
+void registry_join_owner(struct peer *p, struct owner *o)
+{
+        p->owner = o;
+        p->pidfd = close_fd(p->pidfd);
+        TAILQ_INSERT_TAIL(&o->peers, p, of_owner);
+}
+
+/* An owner that was dealt with, or is forgotten, has none any more. */
+int registry_dup_pidfd(const struct peer *p)
+{
+        int fd = p->owner ? p->owner->pidfd : p->pidfd;
+
+        if (fd < 0)
+                return -ESRCH;
+        fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        return fd < 0 ? -errno : fd;
+}
+
+bool registry_peer_is_dead(const struct peer *p)
+{
+        int fd = p->owner ? p->owner->pidfd : p->pidfd;
+
+        return fd < 0 || pidfd_is_dead(fd);
+}
+
 /* The contents of @p and the descriptor are taken. The same process again: the same owner. */
 int registry_add_owner(struct registry *g, struct process *p, int *pidfd, struct owner **ret)
 {
@@ -482,14 +508,14 @@ int registry_find_lost_owner(struct registry *g, struct owner *o, struct peer *p
         _cleanup_(closep) int pidfd = -1;
         int r;
 
-        if (p->owner || pidfd_is_dead(p->pidfd))
+        if (p->owner || registry_peer_is_dead(p))
                 return -EBUSY;
         r = process_read_start(p->pid, &row.start);
         if (r < 0)
                 return r;
-        pidfd = fcntl(p->pidfd, F_DUPFD_CLOEXEC, 3);
+        pidfd = registry_dup_pidfd(p);
         if (pidfd < 0)
-                return -errno;
+                return pidfd;
         o->pid = p->pid;
         r = registry_watch_owner(g, o, &pidfd);
         if (r < 0)
@@ -497,8 +523,7 @@ int registry_find_lost_owner(struct registry *g, struct owner *o, struct peer *p
         o->start = row.start;
         o->epoch = g->epoch;
         o->is_lost = false;
-        p->owner = o;
-        TAILQ_INSERT_TAIL(&o->peers, p, of_owner);
+        registry_join_owner(p, o);
         return store_move_owner(g->store, &row);
 }
 

@@ -7,7 +7,6 @@
  */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -51,9 +50,9 @@ static int prepare_inspection(struct registry *g, struct peer *p, struct inspect
 {
         i->job.done = register_inspected;
         i->pid = p->pid;
-        i->pidfd = fcntl(p->pidfd, F_DUPFD_CLOEXEC, 3);
+        i->pidfd = registry_dup_pidfd(p);
         if (i->pidfd < 0)
-                return -errno;
+                return i->pidfd;
         i->wants_process = !p->owner;
         i->wants_caps = p->cred.uid == 0 && !p->has_caps;
         return 0;
@@ -152,8 +151,7 @@ static int owner_of_request(struct registry *g, struct peer *p, struct inspect_j
         r = registry_add_owner(g, &i->process, &i->pidfd, ret);
         if (r < 0)
                 return r;
-        p->owner = *ret;
-        TAILQ_INSERT_TAIL(&(*ret)->peers, p, of_owner);
+        registry_join_owner(p, *ret);
         return 0;
 }
 
@@ -319,9 +317,9 @@ int register_prepare_owner(struct peer *p, const struct wire_owner *w, int fd,
                 i->wants_cgroup = w->kind == WIRE_OWNER_UNIT;
                 i->is_other = i->wants_process = fd >= 0;
                 if (fd < 0 && w->kind == WIRE_OWNER_UNIT) {
-                        fd = fcntl(p->pidfd, F_DUPFD_CLOEXEC, 3);
+                        fd = registry_dup_pidfd(p);
                         if (fd < 0)
-                                return -errno;
+                                return fd;
                         i->pid = p->pid;
                         i->wants_process = true;
                 }
@@ -584,7 +582,7 @@ void register_inspected(struct job *j, void *userdata)
                 return adopt_descriptor(g, i, w);
         if (error >= 0 && !r->peer)
                 error = -ECONNRESET; /* nobody waits for it */
-        if (error >= 0 && pidfd_is_dead(r->peer->pidfd))
+        if (error >= 0 && registry_peer_is_dead(r->peer))
                 error = -ESRCH;
         if (error >= 0)
                 error = w->opcode == WIRE_TAG ? take_tag(g, i, w, r)

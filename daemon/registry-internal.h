@@ -217,6 +217,9 @@ void registry_free_owner(struct owner *o);  /* that is in no tree */
 void registry_owner_ended(struct owner *o); /* dealt with in the next turn */
 /* Into memory and the store. */
 int registry_store_owner(struct registry *g, struct owner *o); /* unless it is */
+void registry_join_owner(struct peer *p, struct owner *o);
+int registry_dup_pidfd(const struct peer *p);
+bool registry_peer_is_dead(const struct peer *p);
 /* A lost one has been heard of: this peer knows the key of one of its tags. */
 int registry_find_lost_owner(struct registry *g, struct owner *o, struct peer *p);
 int registry_add_other_owner(struct registry *g, struct owner *o, const struct peer *p);

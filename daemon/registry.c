@@ -49,10 +49,9 @@ void registry_meet(struct registry *g, struct peer *p)
         struct owner *o = registry_owner_of_pid(g, p->pid);
 
         /* Both alive with one pid at one time: one process. */
-        if (!o || o->state != OWNER_LIVING || pidfd_is_dead(o->pidfd) || pidfd_is_dead(p->pidfd))
+        if (!o || o->state != OWNER_LIVING || pidfd_is_dead(o->pidfd) || registry_peer_is_dead(p))
                 return;
-        p->owner = o;
-        TAILQ_INSERT_TAIL(&o->peers, p, of_owner);
+        registry_join_owner(p, o);
 }
 
 void registry_leave(struct registry *g, struct peer *p)

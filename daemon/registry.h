@@ -33,7 +33,7 @@ struct peer {
         TAILQ_ENTRY(peer) of_owner;
         struct owner *owner; /* NULL until it registers something */
         pid_t pid;
-        int pidfd;
+        int pidfd; /* -1 once it has an owner, who has one */
         struct cred cred;
         bool has_caps; /* cred.caps was read */
 };

@@ -60,6 +60,7 @@ check_programs = \
 	%D%/test-besteffort \
 	%D%/test-claims \
 	%D%/test-client \
+	%D%/test-crowd \
 	%D%/test-deaths \
 	%D%/test-disks \
 	%D%/test-errors \
@@ -111,6 +112,10 @@ check_ldadd = \
 %C%_test_client_SOURCES = %D%/test-client.c
 %C%_test_client_CPPFLAGS = $(check_cppflags)
 %C%_test_client_LDADD = $(check_ldadd)
+
+%C%_test_crowd_SOURCES = %D%/test-crowd.c
+%C%_test_crowd_CPPFLAGS = $(check_cppflags)
+%C%_test_crowd_LDADD = $(check_ldadd)
 
 %C%_test_deaths_SOURCES = %D%/test-deaths.c
 %C%_test_deaths_CPPFLAGS = $(check_cppflags)
