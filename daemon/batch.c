@@ -37,7 +37,7 @@ void batch_set_lane(struct job *j, const struct directory *d, const struct known
 /* What the worker has opened is kept for the next. */
 void batch_leave_place(struct registry *g, struct directory *d, struct reap_place *p)
 {
-        registry_keep_open(d, usage_user(g->usage, p->cred->uid), &p->opened_fd);
+        registry_keep_open(g, d, usage_user(g->usage, p->cred->uid), &p->opened_fd);
         pool_close(g->pool, p->cred->uid, TAKE_FD(p->opened_fd));
         batch_leave_directory(g, d);
 }

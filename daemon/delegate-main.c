@@ -24,6 +24,7 @@ static struct reap_place take_place(struct parcel *p, const struct cred *c, stru
         place.path = parcel_get_text(p);
         parcel_get_identity(p, i);
         place.is_foreign = parcel_get_number(p);
+        place.seen_by = (pid_t) parcel_get_number(p);
         if (!place.path)
                 p->is_bad = true;
         return place;

@@ -134,6 +134,7 @@ static void put_place(struct parcel *p, enum task task, const struct reap_place 
         parcel_put_text(p, place->path);
         parcel_put_identity(p, place->identity);
         parcel_put_number(p, place->is_foreign);
+        parcel_put_number(p, (uint64_t) place->seen_by);
 }
 
 /* The request is done with; its descriptor was borrowed. */

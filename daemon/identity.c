@@ -21,6 +21,7 @@
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
@@ -301,17 +302,18 @@ int identity_unpack(const uint8_t *data, size_t len, struct identity *ret)
         return 0;
 }
 
-int identity_open_directory(const char *path, const struct identity *expected)
+static int open_same(int dirfd, const char *path, unsigned int resolve,
+                     const struct identity *expected)
 {
         struct open_how how = {
                 .flags = O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW,
-                .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+                .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | resolve,
         };
         _cleanup_(closep) int fd = -1;
         struct identity found;
         int r;
 
-        fd = (int) syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+        fd = (int) syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
         if (fd < 0)
                 return errno == ELOOP || errno == ENOTDIR ? -ESTALE : -errno;
         r = identity_of_fd(fd, &found);
@@ -320,6 +322,23 @@ int identity_open_directory(const char *path, const struct identity *expected)
         if (identity_compare_directory(expected, &found) != IDENTITY_SAME)
                 return -ESTALE;
         return TAKE_FD(fd);
+}
+
+int identity_open_directory(const char *path, const struct identity *expected)
+{
+        return open_same(AT_FDCWD, path, 0, expected);
+}
+
+int identity_open_directory_of(pid_t pid, const char *path, const struct identity *expected)
+{
+        _cleanup_(closep) int root = -1;
+        char name[64];
+
+        (void) snprintf(name, sizeof(name), "/proc/%d/root", (int) pid);
+        root = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (root < 0)
+                return -errno;
+        return open_same(root, path, RESOLVE_IN_ROOT, expected);
 }
 
 /* The deepest directory above @path that exists, if it is of that file system. */

@@ -64,6 +64,9 @@ int identity_unpack(const uint8_t *data, size_t len, struct identity *ret);
  */
 int identity_open_directory(const char *path, const struct identity *expected);
 
+/* The same, as a process sees it: from its root, in its mounts. -EACCES: not ours to look at. */
+int identity_open_directory_of(pid_t pid, const char *path, const struct identity *expected);
+
 /*
  * Is that directory, which is not at its path, deleted for sure, and not only unmounted or moved?
  * Its file system must be mounted where the path leads to, and say so of the handle, which only

@@ -203,14 +203,17 @@ static int store_known_directory(struct registry *g, struct directory *d)
         return store_add_directory(g->store, &row);
 }
 
-/* Whether somebody may have one that only the descriptor leads to was asked before it came to be. */
-void registry_keep_open(struct directory *d, struct usage_user *user, int *fd)
+/* Whether somebody may have one that only the descriptor leads to was asked before it came to be. The
+ * service manager keeps such a one, too. */
+void registry_keep_open(struct registry *g, struct directory *d, struct usage_user *user, int *fd)
 {
         if (d->fd >= 0 || *fd < 0 || (!d->is_foreign && !usage_has_room(user, USAGE_DESCRIPTORS)))
                 return;
         d->fd = TAKE_FD(*fd);
         d->holder = user;
         usage_take(user, USAGE_DESCRIPTORS, 1);
+        if (d->is_foreign)
+                d->is_kept = fdstore_keep(g->fdstore, d->id, d->identity.ino, d->fd);
 }
 
 /* *fd is taken when it is of use. */
@@ -228,9 +231,7 @@ int registry_add_directory(struct registry *g, const char *path, const struct id
                 if (r < 0)
                         return r;
         }
-        registry_keep_open(d, user, fd);
-        if (is_foreign)
-                d->is_kept = fdstore_keep(g->fdstore, d->id, d->identity.ino, d->fd);
+        registry_keep_open(g, d, user, fd);
         *ret = d;
         return store_known_directory(g, d);
 }

@@ -23,6 +23,16 @@
 
 /* ---- the place ---- */
 
+/* No other path is gone by, whatever is there. */
+static int open_foreign(struct reap_place *p)
+{
+        if (p->seen_by > 0)
+                p->opened_fd = identity_open_directory_of(p->seen_by, p->path, p->identity);
+        if (p->opened_fd < 0)
+                p->opened_fd = -1;
+        return p->opened_fd >= 0 ? p->opened_fd : -ENOLINK;
+}
+
 int reaper_open_place(struct reap_place *p)
 {
         int r;
@@ -38,7 +48,7 @@ int reaper_open_place(struct reap_place *p)
                 return -ENOENT;
         }
         if (p->is_foreign)
-                return -ENOLINK;
+                return open_foreign(p);
         r = identity_open_directory(p->path, p->identity);
         if (r >= 0)
                 p->opened_fd = r;

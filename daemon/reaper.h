@@ -46,7 +46,8 @@ struct reap_place {
         const char *path;
         const struct identity *identity;
         int fd;          /* of the directory, borrowed; -1: open it by its path */
-        bool is_foreign; /* never by its path: -ENOLINK without a descriptor */
+        bool is_foreign; /* never by its path here: -ENOLINK without a descriptor */
+        pid_t seen_by;   /* foreign: one who sees it at that path, if it is that still; 0: nobody */
         bool is_over;    /* it went with an earlier boot, and all that was in it */
         int opened_fd;   /* result: what was opened then; the caller's */
         bool is_deleted; /* result: with everything that was in it */

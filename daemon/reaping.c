@@ -483,7 +483,8 @@ static int on_flush(sd_event_source *s, uint64_t usec, void *userdata)
         return 0;
 }
 
-/* Directories in which living owners have entries: the descriptor must outlive a renaming. */
+/* Directories in which living owners have entries: the descriptor must outlive a renaming. One of
+ * another view, whose descriptor is lost, is where its owner still sees it. */
 static void open_if_wanted(const void *node, VISIT visit, void *userdata)
 {
         struct tag *t = *(struct tag *const *) node;
@@ -501,6 +502,8 @@ static void open_if_wanted(const void *node, VISIT visit, void *userdata)
         b->job.job.run = delegate_delete; /* of nothing: it opens the place */
         batch_set_lane(&b->job.job, t->directory, t->cred);
         b->job.place = batch_place(t->directory, t->cred);
+        if (t->owner->kind == WIRE_OWNER_PROCESS && !t->owner->is_lost)
+                b->job.place.seen_by = t->owner->pid;
         pool_submit(b->registry->pool, &b->job.job);
 }
 

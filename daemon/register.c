@@ -565,7 +565,7 @@ static void adopt_descriptor(struct registry *g, struct inspect_job *i, struct r
 
         if (t && i->error >= 0 && t->directory->fd < 0 &&
             identity_compare_directory(&t->directory->identity, &i->identity) == IDENTITY_SAME)
-                registry_keep_open(t->directory, t->cred->user, &i->fd);
+                registry_keep_open(g, t->directory, t->cred->user, &i->fd);
         inspect_free(i, g->pool);
         free_registering(w);
 }

@@ -231,7 +231,7 @@ int registry_add_owner(struct registry *g, struct process *p, int *pidfd, struct
 int registry_add_tag(struct registry *g, const struct tag *like, struct tag **ret);
 /* Has a directory's descriptor kept, if it has none and its user may have one more; then *fd is
  * taken. */
-void registry_keep_open(struct directory *d, struct usage_user *user, int *fd);
+void registry_keep_open(struct registry *g, struct directory *d, struct usage_user *user, int *fd);
 /* Out of both. */
 void registry_drop_tag(struct registry *g, struct tag *t);
 void registry_drop_owner(struct registry *g, struct owner *o);

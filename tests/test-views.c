@@ -338,6 +338,56 @@ START_TEST(who_speaks_after_a_restart_brings_its_directory_again)
 }
 END_TEST
 
+/* It has a descriptor of that directory: opened a moment after it has started. */
+static bool has_descriptor(const struct stat *wanted)
+{
+        char path[128];
+        struct stat st;
+
+        for (int fd = 0; fd < 256; fd++) {
+                (void) snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int) world.daemon.pid, fd);
+                if (stat(path, &st) == 0 && st.st_dev == wanted->st_dev &&
+                    st.st_ino == wanted->st_ino)
+                        return true;
+        }
+        return false;
+}
+
+static void wait_for_descriptor(void)
+{
+        const time_t end = time(NULL) + 60;
+        struct stat st;
+
+        ck_assert_int_eq(fstat(inside, &st), 0);
+        while (!has_descriptor(&st))
+                ck_assert_int_lt(time(NULL), end);
+}
+
+/* It is idle, and the descriptor lost: it sees the directory, still. */
+START_TEST(where_its_maker_sees_it_it_is_found_again)
+{
+        struct victim v;
+        unsigned int n;
+
+        world_kill_daemon(&world);
+        world.daemon.is_keeping = true;
+        world_start_daemon(&world);
+        start(&v, _i);
+        world_kill_daemon(&world);
+        daemon_fixture_drop_kept(&world.daemon);
+        world_start_daemon(&world);
+        wait_for_descriptor();
+        lay_decoys();
+        n = count_all(world.dir);
+        world_kill_daemon(&world);
+        ck_assert_uint_eq(world.daemon.n_kept, 1); /* from now on it is kept again */
+        victim_kill(&v, SIGKILL);
+        world_start_daemon(&world);
+        wait_gone_inside();
+        ck_assert_uint_eq(count_all(world.dir), n);
+}
+END_TEST
+
 /* Also what is made meanwhile, which nobody was told of. */
 START_TEST(what_the_service_manager_keeps_leads_there_when_both_have_died)
 {
@@ -617,6 +667,7 @@ int main(void)
         tcase_add_checked_fixture(c, set_up, tear_down);
         add_for_each_view(c, what_was_made_in_another_view_goes_with_its_maker);
         add_for_each_view(c, who_speaks_after_a_restart_brings_its_directory_again);
+        add_for_each_view(c, where_its_maker_sees_it_it_is_found_again);
         add_for_each_view(c, what_the_service_manager_keeps_leads_there_when_both_have_died);
         add_for_each_view(c, what_nothing_leads_to_waits_and_no_path_is_gone_by);
         add_unless(c, unless_root(), what_was_made_where_users_are_mapped_goes_with_its_maker);
