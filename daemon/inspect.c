@@ -78,6 +78,21 @@ static int replace_pidfd(struct inspect_job *i, pid_t pid)
         return pidfd_is_dead(i->client_fd) ? -ESRCH : 0;
 }
 
+static int inspect_cgroup(struct inspect_job *i, pid_t pid)
+{
+        int r;
+
+        if (i->wanted_cgroup == 0)
+                return process_read_cgroup(pid, i->process.unit, &i->cgroup_path, &i->cgroup);
+        r = process_find_cgroup(pid, i->wanted_cgroup, &i->cgroup_path);
+        if (r < 0)
+                return r;
+        i->cgroup = i->wanted_cgroup;
+        free(i->process.unit);
+        i->process.unit = strdup(strrchr(i->cgroup_path, '/') + 1);
+        return i->process.unit ? 0 : -ENOMEM;
+}
+
 static int inspect_process(struct inspect_job *i)
 {
         pid_t pid = i->pid;
@@ -99,7 +114,7 @@ static int inspect_process(struct inspect_job *i)
         if (r < 0)
                 return r;
         if (i->wants_cgroup) {
-                r = process_read_cgroup(pid, i->process.unit, &i->cgroup_path, &i->cgroup);
+                r = inspect_cgroup(i, pid);
                 if (r < 0)
                         return r;
         }

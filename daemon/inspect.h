@@ -24,6 +24,7 @@ struct inspect_job {
         pid_t pid;
         bool is_other;          /* named by the client, which must be allowed to signal it */
         bool wants_cgroup;      /* and the cgroup of its unit */
+        uint64_t wanted_cgroup; /* or the one of this inode, which becomes the unit; else 0 */
         struct process process; /* result */
         char *cgroup_path;      /* result */
         uint64_t cgroup;        /* result: inode of its directory */

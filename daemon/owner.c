@@ -251,11 +251,10 @@ static const char *cgroup_root(void)
         return NULL;
 }
 
-/* The path behind "0::" in /proc/PID/cgroup, cut behind the component that is the unit's. */
-static int read_cgroup_name(pid_t pid, const char *unit, char *buf, size_t size)
+/* The path behind "0::" in /proc/PID/cgroup. */
+static int read_cgroup_name(pid_t pid, char *buf, size_t size)
 {
-        char path[64], *end;
-        size_t len = unit ? strlen(unit) : 0;
+        char path[64];
         bool found = false;
         FILE *f;
 
@@ -270,12 +269,19 @@ static int read_cgroup_name(pid_t pid, const char *unit, char *buf, size_t size)
                 return -EOPNOTSUPP;
         memmove(buf, buf + 3, strlen(buf + 3) + 1);
         buf[strcspn(buf, "\n")] = 0;
-        for (end = buf; len > 0 && (end = strstr(end, unit)); end += len)
+        return streq(buf, "/") ? -EOPNOTSUPP : 0;
+}
+
+/* Cuts a path behind the component that is the unit's. */
+static void cut_behind(char *path, const char *unit)
+{
+        size_t len = unit ? strlen(unit) : 0;
+
+        for (char *end = path; len > 0 && (end = strstr(end, unit)); end += len)
                 if (end[-1] == '/' && (end[len] == '/' || end[len] == 0)) {
                         end[len] = 0;
-                        break;
+                        return;
                 }
-        return streq(buf, "/") ? -EOPNOTSUPP : 0;
 }
 
 int process_read_cgroup(pid_t pid, const char *unit, char **ret_path, uint64_t *ret_inode)
@@ -287,15 +293,39 @@ int process_read_cgroup(pid_t pid, const char *unit, char **ret_path, uint64_t *
 
         if (!root)
                 return -EOPNOTSUPP;
-        r = read_cgroup_name(pid, unit, name, sizeof(name));
+        r = read_cgroup_name(pid, name, sizeof(name));
         if (r < 0)
                 return r;
+        cut_behind(name, unit);
         if (asprintf(ret_path, "%s%s", root, name) < 0)
                 return -ENOMEM;
         if (stat(*ret_path, &st) < 0)
                 return -errno;
         *ret_inode = st.st_ino;
         return 0;
+}
+
+int process_find_cgroup(pid_t pid, uint64_t inode, char **ret_path)
+{
+        const char *root = cgroup_root();
+        _cleanup_(freep) char *path = NULL;
+        char name[4096];
+        struct stat st;
+        int r;
+
+        if (!root)
+                return -EOPNOTSUPP;
+        r = read_cgroup_name(pid, name, sizeof(name));
+        if (r < 0)
+                return r;
+        if (asprintf(&path, "%s%s", root, name) < 0)
+                return -ENOMEM;
+        for (; strlen(path) > strlen(root); *strrchr(path, '/') = 0)
+                if (stat(path, &st) == 0 && st.st_ino == inode) {
+                        *ret_path = TAKE_PTR(path);
+                        return 0;
+                }
+        return -ESRCH;
 }
 
 void process_done(struct process *p)

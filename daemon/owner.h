@@ -47,6 +47,8 @@ void process_done(struct process *p);
 /* The directory of the cgroup that the process's unit (NULL or "": the process itself) is in, and
  * its inode. -EOPNOTSUPP: no cgroup, or only the root's. */
 int process_read_cgroup(pid_t pid, const char *unit, char **ret_path, uint64_t *ret_inode);
+/* The directory, of that inode, of a cgroup that the process is in or below. -ESRCH: of none. */
+int process_find_cgroup(pid_t pid, uint64_t inode, char **ret_path);
 
 int process_read_start(pid_t pid, uint64_t *ret);
 

@@ -315,6 +315,7 @@ int register_prepare_owner(struct peer *p, const struct wire_owner *w, int fd,
         case WIRE_OWNER_PROCESS:
         case WIRE_OWNER_UNIT:
                 i->wants_cgroup = w->kind == WIRE_OWNER_UNIT;
+                i->wanted_cgroup = w->token;
                 i->is_other = i->wants_process = fd >= 0;
                 if (fd < 0 && w->kind == WIRE_OWNER_UNIT) {
                         fd = registry_dup_pidfd(p);

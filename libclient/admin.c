@@ -348,7 +348,8 @@ static bool is_owner_valid(const struct tempfile_admin_owner *o)
         if (has_process && o->pidfd < 0)
                 return false;
         return (o->kind == TEMPFILE_OWNER_LEASE) == (o->lease_sec != 0) &&
-               (o->kind == TEMPFILE_OWNER_TOKEN) == (o->token != 0);
+               (o->kind == TEMPFILE_OWNER_UNIT ||
+                (o->kind == TEMPFILE_OWNER_TOKEN) == (o->token != 0));
 }
 
 _public_ int tempfile_admin_give(struct tempfile_admin *a, uint64_t id,

@@ -166,7 +166,7 @@ struct tempfile_admin_owner {
         uint32_t kind; /* enum tempfile_owner_kind: process, unit, lease, boot or token */
         int32_t pidfd; /* process: that one; unit: the one that this process runs in. Borrowed */
         uint32_t lease_sec; /* lease: 1.., from now on; else 0 */
-        uint64_t token;     /* token: the number of that owner; else 0 */
+        uint64_t token; /* token: the number of that owner; unit: as in tempfile_options; else 0 */
 };
 
 /**

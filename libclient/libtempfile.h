@@ -94,7 +94,9 @@ enum tempfile_owner_kind {
  *                owner_pidfd says otherwise), _LEASE or _BOOT. All but this process itself:
  *                acknowledged, one round trip a thing
  * @lease_sec:    lease: seconds from now, 1..; else 0
- * @token:        token: its number, from tempfile_token_new(); else 0
+ * @token:        token: its number, from tempfile_token_new(). Unit: 0: the systemd unit, or,
+ *                outside of all, the cgroup that the process is in; else the inode number of
+ *                another cgroup, which it is in or below. Else 0
  * @retain_sec:   how long it is left there, for debugging, when its owner ends without having
  *                closed it; 0: not at all. Acknowledged
  *

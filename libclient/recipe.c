@@ -66,6 +66,8 @@ static int check_owner(const struct tempfile_options *o, uint32_t kind)
                 return -EINVAL;
         if ((kind == TEMPFILE_OWNER_LEASE) != (o->lease_sec != 0))
                 return -EINVAL;
+        if (kind == TEMPFILE_OWNER_UNIT)
+                return 0;
         return (kind == TEMPFILE_OWNER_TOKEN) == (o->token != 0) ? 0 : -EINVAL;
 }
 

@@ -49,7 +49,8 @@ static bool is_owner(const struct wire_owner *owner)
                 return false;
         if ((owner->kind == WIRE_OWNER_LEASE) != (owner->lease_sec != 0))
                 return false;
-        return (owner->kind == WIRE_OWNER_TOKEN) == (owner->token != 0);
+        return owner->kind == WIRE_OWNER_UNIT ||
+               (owner->kind == WIRE_OWNER_TOKEN) == (owner->token != 0);
 }
 
 /* Any features: a newer daemon may offer what this library does not know, and does not take. */

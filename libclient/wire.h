@@ -175,8 +175,10 @@ static_assert(sizeof(struct wire_ref) == 16, "");
 struct wire_owner {
         uint32_t kind;      /* enum wire_owner_kind */
         uint32_t lease_sec; /* lease: 1..; else 0 */
-        uint64_t token;     /* token: its id; else 0 */
+        uint64_t token;     /* token: its id; unit: as below; else 0 */
 };
+/* Unit: 0: the one that systemd started; else the inode of the cgroup that is meant, which the
+ * process is in or below. */
 static_assert(sizeof(struct wire_owner) == 16, "");
 
 /*

@@ -196,6 +196,56 @@ open(\\\"$work/hold\\\").read()\" >/dev/null 2>&1 &)" >/dev/null 2>&1
     check "which goes with it all the same" wait_until is_empty "$files"
 }
 
+# The cgroup that this script is in; fails where none can be made in it.
+own_cgroup() {
+    local name top
+
+    name=$(sed -n 's/^0:://p' /proc/self/cgroup)
+    for top in /sys/fs/cgroup /sys/fs/cgroup/unified; do
+        [[ $(stat -f -c %T $top 2>/dev/null) == cgroup2fs ]] || continue
+        echo "$top${name%/}"
+        mkdir "$top${name%/}/test-run-$$" 2>/dev/null && rmdir "$top${name%/}/test-run-$$" && return
+        return 1
+    done
+    return 1
+}
+
+has_cgroups() { compgen -G "$cgroup/tempfiled-run-*" >/dev/null; }
+owner_is_unit() { "$ctl" show "$1" | grep -q 'Owner: unit'; }
+has_none() { ! has_cgroups; }
+
+# The keeper is killed: the cgroup, which the daemon watches, still knows the family.
+test_cgroup() {
+    local child keeper directory
+
+    if ! cgroup=$(own_cgroup); then
+        tap_skip "the family has a cgroup" "none can be made here"
+        return
+    fi
+    ctl run --until-family-ends sh -c 'sed -n s/^0:://p /proc/self/cgroup'
+    check "the family has a cgroup" [ "$status:${out%/tempfiled-run-*}" != "$status:$out" ]
+    check "which is removed after it" wait_until has_none
+
+    rm -f "$work/second"
+    "$ctl" run --until-family-ends sh -c "(echo \"\$TMPDIR\"; sh -c 'echo \$PPID') >'$work/second'
+        setsid sh -c 'read x <$work/hold' & wait" 2>/dev/null &
+    wait_until has_line '[0-9]\+' "$work/second"
+    { read -r directory && read -r child; } <"$work/second"
+    keeper=$(awk '{ print $4 }' "/proc/$child/stat")
+    check "it is an owner beside the one who waits" is_in_state "$directory" live
+    kill -KILL "$keeper"
+    end_process $! KILL
+    kill -KILL "$child"
+    wait_until is_over "$child"
+    check "and the only one when that one is killed" wait_until owner_is_unit "$directory"
+    check "who has lost the parents of all keeps it" is_there "$directory"
+    : >"$work/hold"
+    check "until all have ended" wait_until is_empty "$files"
+    check "the cgroup is left" has_cgroups
+    ctl run --until-family-ends true
+    check "and removed by the next" wait_until has_none
+}
+
 daemon_start || exit 1
 test_environment
 test_retain
@@ -204,5 +254,6 @@ test_inherited
 test_signals
 test_job_control
 test_family
+test_cgroup
 tap_plan $tap_number
 tap_end

@@ -242,7 +242,7 @@ START_TEST(owner_kinds_take_what_belongs_to_them)
                         for (size_t j = 0; j < ARRAY_SIZE(numbers); j++) {
                                 const bool lease = numbers[i] != 0, token = numbers[j] != 0;
                                 const bool good = kind >= 1 && kind <= 6 && lease == (kind == 5) &&
-                                                  token == (kind == 3);
+                                                  (kind == 4 || token == (kind == 3));
 
                                 sample_build(&p, opcode);
                                 packet_set(&p, at, 4, kind);

@@ -12,11 +12,13 @@
 #include <ctype.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 
 #include "libclient/libtempfile.h"
 #include "libclient/util.h"
 #include "tools/ctl.h"
+#include "tools/family.h"
 #include "tools/supervise.h"
 
 #define STATUS_CANNOT_EXECUTE 126
@@ -25,6 +27,7 @@
 struct running {
         const struct ctl *ctl;
         struct tempfile *directory;
+        struct family family;
         bool stays; /* it is not to be deleted here */
 };
 
@@ -91,11 +94,29 @@ static int begin(void *userdata)
         return status == CTL_OK ? set_environment(r->ctl, tempfile_path(r->directory)) : status;
 }
 
+/* From now on the cgroup owns it, too: it keeps it even when this process is killed. Where that
+ * can't be, this process alone waits for its family, as the parent of whom the others leave. */
+static void started(pid_t pid, void *userdata)
+{
+        struct running *r = userdata;
+        struct tempfile_options owner = TEMPFILE_OPTIONS_INIT;
+        _cleanup_(closep) int pidfd = pidfd_open(pid, 0);
+
+        if (pidfd < 0 || family_begin(&r->family) < 0 || family_add(&r->family, pid) < 0)
+                return;
+        owner.flags = TEMPFILE_OWNER_PIDFD;
+        owner.owner_kind = TEMPFILE_OWNER_UNIT;
+        owner.owner_pidfd = pidfd;
+        owner.token = r->family.inode;
+        (void) tempfile_share_with(r->directory, &owner); /* a daemon elsewhere can't see it */
+}
+
 static void over(void *userdata)
 {
         struct running *r = userdata;
         int error;
 
+        family_end(&r->family);
         if (r->stays)
                 return; /* it ends with this process, and is retained or kept */
         error = tempfile_close(r->directory);
@@ -145,9 +166,10 @@ static bool is_variable_name(const char *s)
 
 int ctl_run(struct ctl *c)
 {
-        struct running r = { .ctl = c };
+        struct running r = { .ctl = c, .family.fd = -1 };
         const struct supervise_hooks hooks = {
                 .begin = begin,
+                .started = started,
                 .execute = execute,
                 .ended = ended,
                 .over = over,

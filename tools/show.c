@@ -45,7 +45,7 @@ static void print_owner(const struct tempfile_entry *e)
         char text[64];
 
         (void) snprintf(text, sizeof(text), "%s", entry_owner_kind_name(e->owner_kind));
-        if (e->pid != 0)
+        if (entry_has_process(e))
                 (void) snprintf(text, sizeof(text), "%s %" PRIu32,
                                 entry_owner_kind_name(e->owner_kind), e->pid);
         ctl_print_field("Owner", text);

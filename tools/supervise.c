@@ -96,11 +96,15 @@ static void leave_stdio(int first, int last)
         (void) close_fd(fd);
 }
 
-/* In the command's process; tells by @fd that it could not be executed. */
-_Noreturn static void run_command(const struct keeper *k, int fd)
+/* In the command's process; tells by @fd that it could not be executed. It starts when the keeper
+ * says so by @go, and not at all when that has gone. */
+_Noreturn static void run_command(const struct keeper *k, int fd, int go)
 {
         int status;
+        char byte;
 
+        if (k->hooks->has_family && read(go, &byte, 1) != 1)
+                _exit(128 + SIGKILL);
         (void) signal(SIGCHLD, k->old_sigchld);
         (void) sigprocmask(SIG_SETMASK, &k->old_mask, NULL);
         status = k->hooks->execute(k->userdata);
@@ -111,14 +115,25 @@ _Noreturn static void run_command(const struct keeper *k, int fd)
 /* 0, or the status to exit with. */
 static int start_command(struct keeper *k)
 {
-        int fds[2], status = 0;
+        _cleanup_(closep) int go = -1, hears = -1;
+        int fds[2], gos[2], status = 0;
 
+        if (pipe2(gos, O_CLOEXEC) < 0)
+                return ctl_error("cannot start a process: %s", strerror(errno));
+        hears = gos[0];
+        go = gos[1];
         if (pipe2(fds, O_CLOEXEC) < 0)
                 return ctl_error("cannot start a process: %s", strerror(errno));
         (void) fflush(NULL);
         k->command = fork();
-        if (k->command == 0)
-                run_command(k, fds[1]);
+        if (k->command == 0) {
+                closep(&go);
+                run_command(k, fds[1], hears);
+        }
+        if (k->command > 0 && k->hooks->has_family) {
+                k->hooks->started(k->command, k->userdata);
+                (void) !write(go, "", 1);
+        }
         (void) close(fds[1]);
         if (k->command < 0)
                 status = ctl_error("cannot start a process: %s", strerror(errno));
