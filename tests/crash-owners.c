@@ -223,12 +223,16 @@ static void run_lease_end(struct crash_client *c)
 
 /* ---- descriptors and tokens ---- */
 
-/* Passes it on: from then on the harness's copy is the one that counts. */
+/* Passes it on: from then on the harness's copy is the one that counts, if there is one. */
 static void pass_on(struct crash_client *c, int fd)
 {
+        int r;
+
         client_begin(c);
-        client_end(c, "sendmsg", client_pass(c, fd));
-        (void) close(fd);
+        r = client_pass(c, fd);
+        client_end(c, "sendmsg", r);
+        if (r >= 0)
+                (void) close(fd);
 }
 
 static void run_pseudo_file(struct crash_client *c)
