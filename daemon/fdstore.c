@@ -15,6 +15,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "daemon/log.h"
+#include "daemon/notify.h"
 #include "libclient/util.h"
 
 #define KEPT_MAX 4096U /* FileDescriptorStoreMax= in the units, where $FDSTORE does not tell */
@@ -120,7 +121,7 @@ bool fdstore_keep(struct fdstore *f, uint64_t id, uint64_t ino, int fd)
         }
         (void) snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=d%" PRIu64 "-%" PRIx64 "\nFDPOLL=0",
                         id, ino);
-        if (sd_pid_notify_with_fds(0, 0, text, &fd, 1) <= 0)
+        if (notify_send(text, fd) <= 0)
                 return false;
         f->n_stored++;
         return true;
@@ -128,9 +129,14 @@ bool fdstore_keep(struct fdstore *f, uint64_t id, uint64_t ino, int fd)
 
 void fdstore_forget(struct fdstore *f, uint64_t id, uint64_t ino)
 {
+        char text[128];
+
         if (!f)
                 return;
-        (void) sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=d%" PRIu64 "-%" PRIx64, id, ino);
+        (void) snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=d%" PRIu64 "-%" PRIx64, id,
+                        ino);
+        if (notify_send(text, -1) == -EAGAIN)
+                return; /* it goes at the next start, when nobody takes it */
         f->n_stored -= f->n_stored > 0;
         f->is_full = false;
 }

@@ -29,6 +29,8 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/log.h \
 	%D%/monitor.c \
 	%D%/monitor.h \
+	%D%/notify.c \
+	%D%/notify.h \
 	%D%/objects.c \
 	%D%/owner.c \
 	%D%/owner.h \

@@ -23,6 +23,7 @@
 #include "daemon/delegate.h"
 #include "daemon/fdstore.h"
 #include "daemon/log.h"
+#include "daemon/notify.h"
 #include "daemon/server.h"
 #include "libclient/util.h"
 
@@ -355,6 +356,7 @@ static void raise_limits(void)
 
 struct running {
         const struct arguments *arguments;
+        struct notify *notify;
         struct server *server; /* NULL: not yet */
 };
 
@@ -362,16 +364,17 @@ struct running {
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
 {
         struct running *running = userdata;
+        char text[64];
         struct timespec t;
         struct config c;
 
         (void) clock_gettime(CLOCK_MONOTONIC, &t);
-        (void) sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
-                          (uint64_t) t.tv_sec * USEC_PER_SEC +
-                                  (uint64_t) t.tv_nsec / NSEC_PER_USEC);
+        (void) snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+                        (uint64_t) t.tv_sec * USEC_PER_SEC + (uint64_t) t.tv_nsec / NSEC_PER_USEC);
+        (void) notify_send(text, -1);
         if (running->server && read_config(running->arguments, &c) >= 0)
                 server_configure(running->server, &c);
-        (void) sd_notify(0, "READY=1");
+        notify_ready(running->notify);
         return 0;
 }
 
@@ -442,9 +445,9 @@ static int serve(struct running *running, sd_event *event, struct store *store,
                 say_cannot_listen(a->socket, r);
         else {
                 running->server = s;
-                (void) sd_notify(0, "READY=1");
+                notify_ready(running->notify);
                 r = sd_event_loop(event);
-                (void) sd_notify(0, "STOPPING=1");
+                (void) notify_send("STOPPING=1", -1);
         }
         if (own_socket)
                 (void) unlink(own_socket); /* else taken over by the next */
@@ -466,9 +469,11 @@ static int run(const struct arguments *a)
         if (r >= 0)
                 r = sd_event_new(&event);
         if (r >= 0)
+                r = notify_new(event, &running.notify);
+        if (r >= 0)
                 r = add_signals(event, &running);
         if (r >= 0)
-                (void) sd_event_set_watchdog(event, true); /* where the service manager asks */
+                r = notify_start_watchdog(running.notify);
         if (r < 0)
                 log_error("Cannot start: %s", strerror(-r));
         else
@@ -476,6 +481,7 @@ static int run(const struct arguments *a)
         if (r >= 0)
                 r = serve(&running, event, store, fdstore);
         store_close(store);
+        notify_free(running.notify);
         sd_event_unref(event);
         fdstore_free(fdstore);
         return r;

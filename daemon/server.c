@@ -217,6 +217,7 @@ static void tell_status(struct server *s)
         struct wire_status_reply reply;
         char text[STATUS_TEXT_MAX];
         unsigned int jobs, hung;
+        bool is_told;
 
         if (!s->is_status_due)
                 return;
@@ -226,9 +227,9 @@ static void tell_status(struct server *s)
                 return;
         pool_count(registry_pool(s->registry), &jobs, &hung);
         status_format(&reply, hung, text);
-        status_tell(text, s->status);
-        if (jobs > hung && !s->is_status_old) {
-                /* One that hangs makes no event: look again. */
+        is_told = status_tell(text, s->status);
+        if ((jobs > hung || !is_told) && !s->is_status_old) {
+                /* One that hangs makes no event, nor does a queue that is not full any more. */
                 s->is_status_old = true;
                 time_status(s, HUNG_LOOK_USEC);
         }

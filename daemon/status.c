@@ -7,11 +7,12 @@
 
 #include "daemon/status.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
 
+#include "daemon/notify.h"
 #include "libclient/util.h"
 
 #define NUMBER_MAX 32U
@@ -48,10 +49,15 @@ void status_format(const struct wire_status_reply *s, unsigned int hung, char te
                                 hung == 1 ? " waits" : "s wait");
 }
 
-void status_tell(const char *text, char last[STATUS_TEXT_MAX])
+bool status_tell(const char *text, char last[STATUS_TEXT_MAX])
 {
+        char message[STATUS_TEXT_MAX + 8];
+
         if (streq(text, last))
-                return;
-        (void) snprintf(last, STATUS_TEXT_MAX, "%s", text);
-        (void) sd_notifyf(0, "STATUS=%s", text); /* nobody listens: nobody is told */
+                return true;
+        (void) snprintf(message, sizeof(message), "STATUS=%s", text);
+        if (notify_send(message, -1) == -EAGAIN)
+                return false;
+        (void) snprintf(last, STATUS_TEXT_MAX, "%s", text); /* nobody listens: nobody is told */
+        return true;
 }

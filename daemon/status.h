@@ -6,6 +6,7 @@
  * What the service manager shows about the daemon: "12 owners, 3,401 entries, 0 leaked".
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "libclient/wire.h"
@@ -16,7 +17,8 @@
 void status_format(const struct wire_status_reply *s, unsigned int hung,
                    char text[STATUS_TEXT_MAX]);
 
-/* Tells the service manager, if there is one and @text is not @last, which is then replaced. */
-void status_tell(const char *text, char last[STATUS_TEXT_MAX]);
+/* Tells the service manager, if there is one and @text is not @last, which is then replaced. False: it
+ * does not read now. */
+bool status_tell(const char *text, char last[STATUS_TEXT_MAX]);
 
 #endif

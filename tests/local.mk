@@ -285,6 +285,7 @@ check_LTLIBRARIES += %D%/libunit.la
 
 unit_programs = \
 	%D%/test-config \
+	%D%/test-notify \
 	%D%/test-conn \
 	%D%/test-events \
 	%D%/test-cred \
@@ -363,6 +364,10 @@ unit_ldadd = \
 %C%_test_config_SOURCES = %D%/test-config.c
 %C%_test_config_CPPFLAGS = $(unit_cppflags)
 %C%_test_config_LDADD = $(unit_ldadd)
+
+%C%_test_notify_SOURCES = %D%/test-notify.c
+%C%_test_notify_CPPFLAGS = $(unit_cppflags)
+%C%_test_notify_LDADD = $(unit_ldadd)
 
 %C%_test_conn_SOURCES = %D%/test-conn.c
 %C%_test_conn_CPPFLAGS = $(unit_cppflags)
