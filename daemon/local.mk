@@ -25,6 +25,8 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/inspect.h \
 	%D%/lease.c \
 	%D%/load.c \
+	%D%/lock.c \
+	%D%/lock.h \
 	%D%/log.c \
 	%D%/log.h \
 	%D%/monitor.c \

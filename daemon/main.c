@@ -22,10 +22,13 @@
 #include "daemon/config.h"
 #include "daemon/delegate.h"
 #include "daemon/fdstore.h"
+#include "daemon/lock.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/server.h"
 #include "libclient/util.h"
+
+#define LOCK_PAUSE_NSEC (100 * 1000 * 1000)
 
 struct arguments {
         const char *socket;
@@ -320,6 +323,51 @@ static int open_sockets(struct server *s, const struct arguments *a, const char 
         return server_listen(s, fd);
 }
 
+static void say_in_use(const char *state_dir)
+{
+        struct lock_holder h;
+
+        if (!lock_find_holder(state_dir, &h))
+                log_error("The state directory '%s' is in use by another daemon", state_dir);
+        else if (!h.is_killed)
+                log_error("The state directory '%s' is in use by another daemon, process %d",
+                          state_dir, (int) h.pid);
+        else
+                log_error("The state directory '%s' is in use by process %d, a daemon that was "
+                          "killed and can't end: it waits for a file system that does not answer. "
+                          "Waiting until that answers, or is unmounted by force",
+                          state_dir, (int) h.pid);
+}
+
+/* 1: who has the lock will let go of it; 0: it is not worth waiting; -EINTR: we are to end ourselves. */
+static int wait_for_killed(const char *state_dir)
+{
+        const struct timespec pause = { 0, LOCK_PAUSE_NSEC };
+        struct lock_holder h;
+        sigset_t set;
+
+        if (!lock_find_holder(state_dir, &h) || !h.is_killed)
+                return 0;
+        sigemptyset(&set);
+        sigaddset(&set, SIGTERM); /* blocked, see add_signals() */
+        sigaddset(&set, SIGINT);
+        return sigtimedwait(&set, NULL, &pause) < 0 ? 1 : -EINTR;
+}
+
+static int open_store_in_use(const char *state_dir, struct store **ret, char **ret_salvaged)
+{
+        int r, waits;
+
+        say_in_use(state_dir);
+        do {
+                waits = wait_for_killed(state_dir);
+                if (waits < 0)
+                        return waits;
+                r = store_open(state_dir, ret, ret_salvaged);
+        } while (r == -EBUSY && waits > 0);
+        return r;
+}
+
 static int open_store(const struct arguments *a, struct store **ret)
 {
         _cleanup_(freep) char *salvaged = NULL;
@@ -329,11 +377,11 @@ static int open_store(const struct arguments *a, struct store **ret)
         if (r >= 0)
                 r = store_open(a->state_dir, ret, &salvaged);
         if (r == -EBUSY)
-                log_error("The state directory '%s' is in use by another daemon", a->state_dir);
-        else if (r == -EPROTONOSUPPORT)
+                r = open_store_in_use(a->state_dir, ret, &salvaged);
+        if (r == -EPROTONOSUPPORT)
                 log_error("The database in '%s' is of a newer version than this daemon",
                           a->state_dir);
-        else if (r < 0)
+        else if (r < 0 && r != -EBUSY && r != -EINTR)
                 log_error("Cannot use the state directory '%s': %s", a->state_dir, strerror(-r));
         if (salvaged)
                 log_write(
@@ -480,6 +528,8 @@ static int run(const struct arguments *a)
                 r = open_store(a, &store);
         if (r >= 0)
                 r = serve(&running, event, store, fdstore);
+        if (r == -EINTR) /* while it waited for the store */
+                r = 0;
         store_close(store);
         notify_free(running.notify);
         sd_event_unref(event);

@@ -19,9 +19,9 @@
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
+#include "daemon/lock.h"
 #include "daemon/salvage.h"
 #include "daemon/store-internal.h"
 #include "daemon/store-sql.h"
@@ -784,16 +784,6 @@ static int open_or_salvage(struct store *s, char **ret_salvaged)
         return r < 0 ? r : open_database(s);
 }
 
-static int lock_directory(struct store *s)
-{
-        s->lock_fd = openat(s->dirfd, "lock", O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (s->lock_fd < 0)
-                return -errno;
-        if (flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0)
-                return errno == EWOULDBLOCK ? -EBUSY : -errno;
-        return 0;
-}
-
 static void store_freep(struct store **s)
 {
         store_close(*s);
@@ -812,7 +802,7 @@ int store_open(const char *directory, struct store **ret, char **ret_salvaged)
         s->dirfd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (s->dirfd < 0)
                 return -errno;
-        r = lock_directory(s);
+        r = lock_take(s->dirfd, &s->lock_fd);
         if (r < 0)
                 return r;
         if (asprintf(&s->path, "%s/" STORE_DATABASE, directory) < 0)

@@ -184,6 +184,48 @@ START_TEST(a_passed_descriptor_whose_closing_hangs_hangs_nobody_else)
 }
 END_TEST
 
+static bool has_said(const char *log, const char *text)
+{
+        char buf[8192] = "";
+        FILE *f = fopen(log, "re");
+        size_t n = f ? fread(buf, 1, sizeof(buf) - 1, f) : 0;
+
+        if (f)
+                (void) fclose(f);
+        buf[n] = 0;
+        return strstr(buf, text);
+}
+
+/* Its threads can't be killed while they close what hangs, and until then all that it had is its. */
+START_TEST(a_killed_daemon_that_cannot_end_is_waited_for)
+{
+        struct daemon_fixture old;
+        struct victim v;
+
+        mount_mallorys(_i == 0);
+        start_as(&v, MALLORY, pass_many_unwanted, NULL);
+        while (fuse_server_count_muted(&fuse) == 0)
+                (void) usleep(1000);
+        ck_assert_int_eq(kill(world.daemon.pid, SIGKILL), 0);
+        old = world.daemon;
+        ck_assert_int_eq(daemon_fixture_init(&world.daemon, world.top), 0);
+        ck_assert_int_eq(daemon_fixture_spawn(&world.daemon, -1), 0);
+        while (!has_said(world.daemon.log, "was killed and can't end"))
+                (void) usleep(10000);
+        ck_assert(!daemon_fixture_is_ready(&world.daemon));
+
+        if (_i == 0) { /* to be stopped meanwhile is no failure */
+                ck_assert_int_eq(daemon_fixture_stop(&world.daemon), 0);
+                ck_assert_int_eq(daemon_fixture_spawn(&world.daemon, -1), 0);
+        }
+        fuse_server_stop(&fuse);
+        daemon_fixture_kill(&old);
+        ck_assert_int_eq(daemon_fixture_wait_ready(&world.daemon), 0);
+        expect_alice_is_served();
+        victim_kill(&v, SIGKILL);
+}
+END_TEST
+
 static Suite *suite_of_hanging(void)
 {
         Suite *s = suite_create("attacks by hanging");
@@ -200,6 +242,7 @@ static Suite *suite_of_hanging(void)
         tcase_add_loop_test(c, a_kill_of_the_daemon_amid_a_hang_loses_nothing, 0, 2);
         tcase_add_test(c, a_deletion_that_never_ends_is_not_forgotten);
         tcase_add_loop_test(c, a_passed_descriptor_whose_closing_hangs_hangs_nobody_else, 0, 2);
+        tcase_add_loop_test(c, a_killed_daemon_that_cannot_end_is_waited_for, 0, 2);
         return s;
 }
 

@@ -98,7 +98,7 @@ test_in_use() {
     start --socket "$TEMPFILED_SOCKET" --state-dir "$work/other"
     check "a socket that another daemon serves" refused 1 "The socket '$TEMPFILED_SOCKET' is in use by another daemon"
     start --socket "$work/other-socket" --state-dir "$state"
-    check "a state directory that another daemon uses" refused 1 "The state directory '$state' is in use by another daemon"
+    check "a state directory that another daemon uses" refused 1 "The state directory '$state' is in use by another daemon, process $daemon_pid"
     check "neither harms the other daemon" daemon_answers
 }
 
