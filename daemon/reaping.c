@@ -21,6 +21,8 @@
 #define JOBS_PER_OWNER 2U
 #define DOUBLINGS_MAX 30U /* of a second: 34 years */
 #define FLUSH_USEC (60 * USEC_PER_SEC)
+#define FLUSH_SOON_USEC USEC_PER_SEC
+#define TOMBSTONES_MANY 1000U
 #define SWEEP_AGAIN_USEC (60 * USEC_PER_SEC)
 #define ATTEMPTS_MIN 24U /* from one message about an entry to the next */
 
@@ -94,8 +96,10 @@ void reaping_end_owner(struct registry *g, struct owner *o)
                         registry_drop_tag(g, t);
                         continue;
                 }
-                if (!t->is_dead)
+                if (!t->is_dead) {
                         (void) store_change_tag(g->store, t->id, false, true, t->boot);
+                        g->n_unflushed++;
+                }
                 t->is_dead = true;
                 t->dead_since = g->n_flushes;
                 g->needs_flush = true;
@@ -479,6 +483,7 @@ static int on_flush(sd_event_source *s, uint64_t usec, void *userdata)
         struct registry *g = userdata;
 
         g->flush_is_due = true;
+        g->flush_is_armed = FLUSH_NONE;
         g->callbacks.wake(g->callbacks.userdata);
         return 0;
 }
@@ -512,14 +517,24 @@ void reaping_open_directories(struct registry *g)
         twalk_r(g->tags_by_id, open_if_wanted, g);
 }
 
+/* Never put off: others may go on ending for ever. Sooner, when there are many to be kept. */
+static void schedule_flush(struct registry *g)
+{
+        int how = g->n_unflushed < TOMBSTONES_MANY ? FLUSH_IN_TIME : FLUSH_SOON;
+
+        if (!g->needs_flush || (int) g->flush_is_armed >= how)
+                return;
+        g->needs_flush = false;
+        g->flush_is_armed = how;
+        registry_arm(g, &g->flush_timer, CLOCK_MONOTONIC,
+                     how == FLUSH_SOON ? FLUSH_SOON_USEC : FLUSH_USEC, on_flush);
+}
+
 void reaping_schedule(struct registry *g)
 {
         uint64_t due = 0, now = now_boottime_usec(), pause;
 
-        if (g->needs_flush) {
-                g->needs_flush = false;
-                registry_arm(g, &g->flush_timer, CLOCK_MONOTONIC, FLUSH_USEC, on_flush);
-        }
+        schedule_flush(g);
         if (!g->needs_schedule && !g->sweep_again)
                 return;
         if (store_next_due(g->store, &due) < 0)

@@ -37,6 +37,7 @@ struct directory {
         uint64_t n_users;          /* tags, and entries without a tag */
         unsigned int n_jobs;       /* that are out with it */
         struct owner_list hungry;  /* who wait until fewer are */
+        uint64_t flushed;          /* the last flush that it was part of */
         int64_t n_changes;         /* of users, in the open transaction */
         TAILQ_ENTRY(directory) changed;
 };
@@ -153,6 +154,8 @@ struct registry {
         uint64_t n_lost; /* at the start */
         bool needs_schedule, needs_flush, sweep_again;
         uint64_t n_flushes;
+        uint64_t n_unflushed; /* tombstones that have come since the last */
+        enum { FLUSH_NONE, FLUSH_IN_TIME, FLUSH_SOON } flush_is_armed;
         void *owners_by_pid, *owners_by_id, *tags_by_tag, *tags_by_id, *directories_by_id,
                 *directories_by_identity, *creds_by_id, *creds_by_value; /* tsearch(3) trees */
         uint64_t reports_since;     /* when the first that waits came: CLOCK_BOOTTIME; 0: none */

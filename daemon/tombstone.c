@@ -21,40 +21,45 @@ struct flush {
         uint64_t number; /* what has ended since it began is not covered */
 };
 
+struct flushing {
+        struct tag_array array; /* one of each directory */
+        uint64_t number;
+};
+
 static void flush_directory(const void *node, VISIT visit, void *userdata)
 {
         struct tag *t = *(struct tag *const *) node;
-        struct tag_array *a = userdata;
+        struct flushing *w = userdata;
 
-        if ((visit != leaf && visit != postorder) || !t->is_dead)
+        if ((visit != leaf && visit != postorder) || !t->is_dead ||
+            t->directory->flushed == w->number)
                 return;
-        for (size_t i = 0; i < a->n; i++)
-                if (a->tags[i]->directory == t->directory)
-                        return;
-        tag_array_add(a, t);
+        t->directory->flushed = w->number;
+        tag_array_add(&w->array, t);
 }
 
 /* One job for each directory with tombstones: each writes its file system through. */
 void tombstone_flush_all(struct registry *g)
 {
-        struct tag_array a = { 0 };
+        struct flushing w = { .number = ++g->n_flushes };
+        const struct tag_array *a = &w.array;
         struct flush *f;
 
-        g->n_flushes++;
-        twalk_r(g->tags_by_id, flush_directory, &a);
-        for (size_t i = 0; i < a.n; i++) {
+        g->n_unflushed = 0;
+        twalk_r(g->tags_by_id, flush_directory, &w);
+        for (size_t i = 0; i < a->n; i++) {
                 f = calloc(1, sizeof(*f));
                 if (!f)
                         break; /* with the next occasion */
                 f->registry = g;
-                f->directory = a.tags[i]->directory;
+                f->directory = a->tags[i]->directory;
                 f->number = g->n_flushes;
                 f->job.job.run = delegate_flush;
-                batch_set_lane(&f->job.job, f->directory, a.tags[i]->cred);
-                f->job.place = batch_place(f->directory, a.tags[i]->cred);
+                batch_set_lane(&f->job.job, f->directory, a->tags[i]->cred);
+                f->job.place = batch_place(f->directory, a->tags[i]->cred);
                 pool_submit(g->pool, &f->job.job);
         }
-        free(a.tags);
+        free(w.array.tags);
 }
 
 struct covered {
@@ -81,6 +86,8 @@ void tombstone_settle(struct registry *g, struct job *j)
 
         if (f->job.error >= 0)
                 twalk_r(g->tags_by_id, add_if_covered, &c);
+        else
+                g->needs_flush = true;
         for (size_t i = 0; i < c.array.n; i++) {
                 struct tag *t = c.array.tags[i];
 

@@ -301,6 +301,7 @@ unit_programs = \
 	%D%/test-salvage \
 	%D%/test-store \
 	%D%/test-store-disk \
+	%D%/test-tombstone \
 	%D%/test-usage
 check_PROGRAMS += $(unit_programs)
 TESTS += $(unit_programs)
@@ -328,6 +329,10 @@ unit_ldadd = \
 %C%_test_salvage_SOURCES = %D%/test-salvage.c
 %C%_test_salvage_CPPFLAGS = $(unit_cppflags)
 %C%_test_salvage_LDADD = $(unit_ldadd)
+
+%C%_test_tombstone_SOURCES = %D%/test-tombstone.c
+%C%_test_tombstone_CPPFLAGS = $(unit_cppflags)
+%C%_test_tombstone_LDADD = $(unit_ldadd)
 
 %C%_test_usage_SOURCES = %D%/test-usage.c
 %C%_test_usage_CPPFLAGS = $(unit_cppflags)
