@@ -54,6 +54,8 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/registry.h \
 	%D%/row.c \
 	%D%/row.h \
+	%D%/said.c \
+	%D%/said.h \
 	%D%/salvage.c \
 	%D%/salvage.h \
 	%D%/server.c \

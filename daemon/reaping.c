@@ -16,6 +16,7 @@
 #include "daemon/histogram.h"
 #include "daemon/log.h"
 #include "daemon/registry-internal.h"
+#include "daemon/said.h"
 #include "libclient/util.h"
 
 #define JOBS_PER_OWNER 2U
@@ -24,7 +25,6 @@
 #define FLUSH_SOON_USEC USEC_PER_SEC
 #define TOMBSTONES_MANY 1000U
 #define SWEEP_AGAIN_USEC (60 * USEC_PER_SEC)
-#define ATTEMPTS_MIN 24U /* from one message about an entry to the next */
 
 /* ---- one owner ---- */
 
@@ -283,12 +283,6 @@ static void add_owner(const struct batch *b, struct log_fields *f)
         f->unit = o->unit ? o->unit : o->process ? o->process->unit : NULL;
 }
 
-static uint64_t attempts_a_day(const struct registry *g)
-{
-        return MAX(86400 * USEC_PER_SEC / MAX(g->config.retry_max_usec, USEC_PER_SEC),
-                   ATTEMPTS_MIN);
-}
-
 static void log_item(const struct batch *b, const struct reap_item *i)
 {
         _cleanup_(freep) char *path = NULL;
@@ -309,8 +303,8 @@ static void log_item(const struct batch *b, const struct reap_item *i)
                           path);
                 return;
         }
-        if (i->attempts > 0 && i->attempts % attempts_a_day(b->registry) != 0)
-                return; /* said before, not longer ago than a day */
+        if (!said_may_say(b->registry->said, i->id, i->attempts == 0, now_boottime_usec()))
+                return;
         f.message_id = LOG_ID_STUCK;
         log_write(LOG_WARNING, &f, "Cannot delete '%s', will try again: %s", path,
                   strerror(-i->error));

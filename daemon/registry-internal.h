@@ -153,6 +153,7 @@ struct registry {
         uint64_t n_leases;
         uint64_t n_lost; /* at the start */
         bool needs_schedule, needs_flush, sweep_again;
+        struct said *said;
         uint64_t n_flushes;
         uint64_t n_unflushed; /* tombstones that have come since the last */
         enum { FLUSH_NONE, FLUSH_IN_TIME, FLUSH_SOON } flush_is_armed;

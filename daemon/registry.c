@@ -19,6 +19,7 @@
 #include "daemon/histogram.h"
 #include "daemon/log.h"
 #include "daemon/registry-internal.h"
+#include "daemon/said.h"
 #include "libclient/util.h"
 
 #define AGAIN_USEC USEC_PER_SEC
@@ -400,7 +401,8 @@ int registry_new(sd_event *event, struct store *store, int state_dirfd, bool is_
         TAILQ_INIT(&g->uncommitted);
         TAILQ_INIT(&g->unsynced);
         (void) cred_can_serve(0); /* reads what this process may do, before a thread starts */
-        r = usage_new(&g->usage);
+        g->said = said_new(now_boottime_usec());
+        r = g->said ? usage_new(&g->usage) : -ENOMEM;
         if (r < 0)
                 return r;
         usage_set_limits(g->usage, &g->config.limits);
@@ -455,6 +457,7 @@ void registry_free(struct registry *g)
         registry_free_objects(g);
         poller_free(g->poller);
         usage_free(g->usage);
+        said_free(g->said);
         sd_event_unref(g->event);
         free(g);
 }

@@ -299,6 +299,7 @@ unit_programs = \
 	%D%/test-registry \
 	%D%/test-reserved \
 	%D%/test-salvage \
+	%D%/test-said \
 	%D%/test-store \
 	%D%/test-store-disk \
 	%D%/test-tombstone \
@@ -313,6 +314,10 @@ unit_ldadd = \
 	daemon/libtempfiled.la \
 	libclient/libground.la \
 	$(CHECK_LIBS)
+
+%C%_test_said_SOURCES = %D%/test-said.c
+%C%_test_said_CPPFLAGS = $(unit_cppflags)
+%C%_test_said_LDADD = $(unit_ldadd)
 
 %C%_test_store_SOURCES = %D%/test-store.c
 %C%_test_store_CPPFLAGS = $(unit_cppflags)

@@ -135,6 +135,22 @@ retried_after_short_pauses() {
     wait_until is_gone "$work/stuck/file"
 }
 
+# Asked for, and at a start. (The next try of its own would be half an hour later.)
+said_once() {
+    set_keys && reload && make_owned said && id=$(tracked "$work/said/file") || return 1
+    if ((EUID == 0)); then chmod 755 "$work/said"; else chmod 555 "$work/said"; fi
+    end_process "$owner" KILL
+    for ((i = 0; i < 60; i++)); do
+        "$TEMPFILECTL" reap "$id" 2>/dev/null
+    done
+    "$TEMPFILECTL" show "$id" | grep -Eq '^ *Attempts: [5-9][0-9]' || return 1
+    daemon_kill
+    start_with && "$TEMPFILECTL" reap "$id" 2>/dev/null
+    [[ $(grep -cF "Cannot delete '$work/said/file'" "$work/daemon/log") == 1 ]] || return 1
+    chmod 777 "$work/said"
+    "$TEMPFILECTL" reap "$id" && is_gone "$work/said/file"
+}
+
 option_counts_more() {
     set_keys Durability=crash What && start_with --durability=power && is_durability power &&
         reload && wait_until has_logged_twice && is_durability power
@@ -155,7 +171,7 @@ users_file_is_found() {
         grep 'RetryMaxSec=5min RetainMaxSec=1d'
 }
 
-tap_plan 14
+tap_plan 15
 check "--help and tempfiled(8) have the same options" diff <(options_of_help) <(options_of_page)
 check "the example has every key with its default" diff <(of_example) <(defaults)
 check "tempfiled.conf(5) has every key with its default" diff <(of_page) <(defaults)
@@ -173,6 +189,7 @@ check "a mistake is told with its line, and the rest counts" mistake_is_told
 check "a file that is missing is told, and the defaults hold" missing_file_is_told
 check "what was to be retained goes when it has been for long enough" retained_for_no_longer
 check "what is stuck is tried again after no longer a pause" retried_after_short_pauses
+if said_once; then tap_ok "what is stuck is said once a day"; else tap_not_ok "what is stuck is said once a day"; fi
 daemon_kill
 if option_counts_more; then tap_ok "an option counts more than a file"; else tap_not_ok "an option counts more than a file"; fi
 tap_end
