@@ -232,6 +232,7 @@ remover_fixture = \
 # What may not be possible, whoever tries.
 attack_programs = \
 	%D%/test-attacks-hanging \
+	%D%/test-attacks-namespaces \
 	%D%/test-attacks-owners \
 	%D%/test-attacks-paths \
 	%D%/test-attacks-requests \
@@ -248,6 +249,10 @@ attack_fixture = \
 %C%_test_attacks_hanging_SOURCES = %D%/test-attacks-hanging.c $(attack_fixture)
 %C%_test_attacks_hanging_CPPFLAGS = $(check_cppflags)
 %C%_test_attacks_hanging_LDADD = $(check_ldadd)
+
+%C%_test_attacks_namespaces_SOURCES = %D%/test-attacks-namespaces.c $(attack_fixture)
+%C%_test_attacks_namespaces_CPPFLAGS = $(check_cppflags)
+%C%_test_attacks_namespaces_LDADD = $(check_ldadd)
 
 %C%_test_attacks_owners_SOURCES = %D%/test-attacks-owners.c $(attack_fixture)
 %C%_test_attacks_owners_CPPFLAGS = $(check_cppflags)

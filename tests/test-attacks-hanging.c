@@ -5,10 +5,12 @@
  * their own user's work on them, and nothing else; and they lose nothing.
  */
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "libclient/libtempfile-admin.h"
 #include "libclient/util.h"
@@ -106,6 +108,75 @@ START_TEST(a_kill_of_the_daemon_amid_a_hang_loses_nothing)
         world_kill_daemon(&world);
         fuse_server_resume(&fuse);
         world_start_daemon(&world);
+        ck_assert(wait_gone(at("backing/slow")));
+        wait_daemon(nothing_is_left);
+}
+END_TEST
+
+static pid_t parent_of(const char *pid)
+{
+        char path[300], line[512] = "";
+        const char *at;
+        int parent = 0;
+        FILE *f;
+
+        (void) snprintf(path, sizeof(path), "/proc/%s/stat", pid);
+        f = fopen(path, "re");
+        if (!f)
+                return 0;
+        if (fgets(line, sizeof(line), f)) {
+                at = strrchr(line, ')'); /* the command may hold anything */
+                if (at)
+                        (void) sscanf(at, ") %*c %d", &parent);
+        }
+        (void) fclose(f);
+        return parent;
+}
+
+/* How many of the daemon's children Mallory could send that. */
+static int signal_delegates(int to, void *userdata)
+{
+        DIR *dir = opendir("/proc");
+        int n = 0;
+
+        become(MALLORY);
+        for (struct dirent *e; dir && (e = readdir(dir));)
+                if (parent_of(e->d_name) == world.daemon.pid)
+                        n += kill(atoi(e->d_name), *(int *) userdata) == 0;
+        return n;
+}
+
+static int send_delegates(int sig)
+{
+        struct victim v;
+
+        victim_start(&v, signal_delegates, &sig);
+        return victim_join(&v);
+}
+
+/* What acts for her is hers, to stop and to kill. */
+START_TEST(a_delegate_that_is_stopped_or_killed_loses_nothing)
+{
+        struct victim v;
+
+        mount_mallorys(false);
+        start_as(&v, MALLORY, reserve_two, NULL);
+        fuse_server_hang(&fuse);
+        victim_kill(&v, SIGKILL);
+        ck_assert(wait_gone(at("mallory/quick")));
+        if (_i == 1) {
+                while (send_delegates(SIGSTOP) == 0)
+                        ;
+                fuse_server_resume(&fuse);
+                expect_alice_is_served();
+                ck_assert(path_exists(at("backing/slow")));
+        }
+        while (daemon_status().failed == 0)
+                (void) send_delegates(SIGKILL);
+        if (_i == 0) {
+                ck_assert(path_exists(at("backing/slow")));
+                fuse_server_resume(&fuse);
+        }
         ck_assert(wait_gone(at("backing/slow")));
         wait_daemon(nothing_is_left);
 }
@@ -240,6 +311,7 @@ static Suite *suite_of_hanging(void)
         }
         tcase_add_loop_test(c, a_mount_that_hangs_holds_up_what_is_on_it_alone, 0, 2);
         tcase_add_loop_test(c, a_kill_of_the_daemon_amid_a_hang_loses_nothing, 0, 2);
+        tcase_add_loop_test(c, a_delegate_that_is_stopped_or_killed_loses_nothing, 0, 2);
         tcase_add_test(c, a_deletion_that_never_ends_is_not_forgotten);
         tcase_add_loop_test(c, a_passed_descriptor_whose_closing_hangs_hangs_nobody_else, 0, 2);
         tcase_add_loop_test(c, a_killed_daemon_that_cannot_end_is_waited_for, 0, 2);
