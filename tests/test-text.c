@@ -219,6 +219,31 @@ START_TEST(json_can_be_indented)
 }
 END_TEST
 
+static const struct {
+        size_t width;
+        const char *text, *wrapped;
+} wraps[] = {
+        { 9, "a sentence of words.", "a\nsentence\nof words." },
+        { 20, "a sentence of words.", "a sentence of words." },
+        { 19, "a sentence of words.", "a sentence of\nwords." },
+        { 3, "unbreakable or not", "unbreakable\nor\nnot" },
+        { 6, "\n12 34 56\n78 9\n", "\n12 34\n56\n78 9\n" },
+        { 2, "\344\275\240 \345\245\275", "\344\275\240\n\345\245\275" },
+        { SIZE_MAX, "all of it", "all of it" },
+        { 1, "", "" },
+};
+
+START_TEST(lines_are_broken_between_words)
+{
+        char text[64];
+
+        ck_assert_ptr_nonnull(setlocale(LC_CTYPE, "C.UTF-8"));
+        (void) strcpy(text, wraps[_i].text);
+        text_wrap(text, wraps[_i].width);
+        ck_assert_str_eq(text, wraps[_i].wrapped);
+}
+END_TEST
+
 static Suite *text_suite(void)
 {
         Suite *s = suite_create("text");
@@ -231,6 +256,7 @@ static Suite *text_suite(void)
         tcase_add_test(terminal, width_counts_columns_not_bytes);
         tcase_add_loop_test(terminal, shortened_text_keeps_both_ends, 0, ARRAY_SIZE(shortenings));
         tcase_add_test(terminal, shortened_ascii_has_three_dots_where_they_fit);
+        tcase_add_loop_test(terminal, lines_are_broken_between_words, 0, ARRAY_SIZE(wraps));
         suite_add_tcase(s, terminal);
 
         tcase_add_loop_test(json, json_strings_are_valid_whatever_the_bytes, 0,

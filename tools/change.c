@@ -19,6 +19,7 @@
 #include "tools/filter.h"
 #include "tools/quantity.h"
 #include "tools/select.h"
+#include "tools/table.h"
 
 #define MANY_NAMED 10 /* of those named one by one, so many are changed without asking */
 
@@ -203,8 +204,8 @@ static int change_found(struct changing *x, struct tempfile_admin *a)
                 return CTL_FAILED;
         apply_to_all(x, a);
         if (!c->is_quiet && (x->status == CTL_OK || x->count > 0))
-                printf("%" PRIi64 " entr%s %s.\n", x->count, x->count == 1 ? "y" : "ies",
-                       x->change->done);
+                ctl_say(table_style_for(stdout, false).width, "%" PRIi64 " entr%s %s.", x->count,
+                        x->count == 1 ? "y" : "ies", x->change->done);
         return x->status;
 }
 

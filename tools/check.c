@@ -162,9 +162,9 @@ static int check_as_table(struct ctl *c, struct checking *x, struct tempfile_adm
         if (r >= 0)
                 r = table_flush(table);
         if (r >= 0 && !c->is_quiet)
-                printf("%s%" PRIu64 " of %" PRIu64 " entr%s differ%s.\n",
-                       x->n_differ > 0 ? "\n" : "", x->n_differ, x->n_entries,
-                       x->n_entries == 1 ? "y" : "ies", x->n_differ == 1 ? "s" : "");
+                ctl_say(style.width, "%s%" PRIu64 " of %" PRIu64 " entr%s differ%s.",
+                        x->n_differ > 0 ? "\n" : "", x->n_differ, x->n_entries,
+                        x->n_entries == 1 ? "y" : "ies", x->n_differ == 1 ? "s" : "");
         return r;
 }
 

@@ -175,6 +175,9 @@ static inline void ctl_disconnectp(struct tempfile_admin **a)
 void ctl_print_field(const char *label, const char *value);
 void ctl_print_number(const char *label, uint64_t value);
 
+/* A sentence and a line feed on standard output, broken between words at @width columns. */
+void ctl_say(size_t width, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* Prints "Would VERB PATH", the path escaped. */
 void ctl_print_would(const char *verb, const char *path);
 

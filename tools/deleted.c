@@ -230,7 +230,7 @@ static int print_row(struct table *t, const struct deleted *d)
 }
 
 /* Those of one file lie side by side. */
-static void print_sum(const struct search *s)
+static void print_sum(const struct search *s, size_t width)
 {
         char size[QUANTITY_SIZE_SIZE];
         uint64_t bytes = 0;
@@ -245,8 +245,8 @@ static void print_sum(const struct search *s)
                 n++;
         }
         quantity_format_bytes(bytes, size);
-        printf("%s%zu deleted file%s still open, %s in all.\n", s->n > 0 ? "\n" : "", n,
-               n == 1 ? "" : "s", size);
+        ctl_say(width, "%s%zu deleted file%s still open, %s in all.", s->n > 0 ? "\n" : "", n,
+                n == 1 ? "" : "s", size);
 }
 
 static int print_table(const struct search *s)
@@ -262,7 +262,7 @@ static int print_table(const struct search *s)
         if (r >= 0)
                 r = table_flush(t);
         if (r >= 0 && s->ctl->has_legend)
-                print_sum(s);
+                print_sum(s, style.width);
         return r;
 }
 

@@ -209,16 +209,15 @@ static int list_as_json(struct listing *l, struct tempfile_admin *a)
         return l->status;
 }
 
-static void print_count(const struct listing *l)
+static void print_count(const struct listing *l, size_t width)
 {
-        char size[QUANTITY_SIZE_SIZE];
+        char size[QUANTITY_SIZE_SIZE] = "";
 
-        printf("%s%" PRIi64 " entr%s listed", l->n > 0 ? "\n" : "", l->n, l->n == 1 ? "y" : "ies");
-        if (l->ctl->has_total) {
+        if (l->ctl->has_total)
                 quantity_format_bytes(l->bytes, size);
-                printf(", %s%s in all", l->is_partial ? "at least " : "", size);
-        }
-        puts(".");
+        ctl_say(width, "%s%" PRIi64 " entr%s listed%s%s%s%s.", l->n > 0 ? "\n" : "", l->n,
+                l->n == 1 ? "y" : "ies", *size ? ", " : "",
+                *size && l->is_partial ? "at least " : "", size, *size ? " in all" : "");
 }
 
 static int list_as_table(struct listing *l, struct tempfile_admin *a)
@@ -243,7 +242,7 @@ static int list_as_table(struct listing *l, struct tempfile_admin *a)
         if (r < 0)
                 return ctl_error("%s", ctl_strerror(r));
         if (c->has_legend || c->has_total)
-                print_count(l);
+                print_count(l, style.width);
         return l->status;
 }
 

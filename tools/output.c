@@ -3,7 +3,8 @@
 /*
  * How tempfilectl tells errors and ends its output, the same for all commands.
  *
- * Promises that an error is one line on standard error, whatever bytes the names in it have, and
+ * Promises that an error is one line on standard error (a narrow terminal's is broken between
+ * words), whatever bytes the names in it have, and
  * that output which could not be written never passes for success. SIGPIPE is ignored (main), so
  * a reader that has gone shows as EPIPE.
  */
@@ -16,11 +17,28 @@
 #include "libclient/libtempfile.h"
 #include "libclient/util.h"
 #include "tools/ctl.h"
+#include "tools/table.h"
 #include "tools/text.h"
 
 static const char *program = "tempfilectl";
 
+static void print_wrapped(FILE *file, size_t width, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
 static void print_error(const char *format, va_list ap) __attribute__((format(printf, 1, 0)));
+
+static void print_wrapped(FILE *file, size_t width, const char *format, ...)
+{
+        _cleanup_(freep) char *text = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        if (vasprintf(&text, format, ap) < 0)
+                text = NULL;
+        va_end(ap);
+        if (text)
+                text_wrap(text, width);
+        fputs(text ? text : "out of memory\n", file);
+}
 
 static void print_error(const char *format, va_list ap)
 {
@@ -32,7 +50,8 @@ static void print_error(const char *format, va_list ap)
                 return;
         }
         escaped = text_escape_message(message);
-        fprintf(stderr, "%s: %s\n", program, escaped ? escaped : "out of memory");
+        print_wrapped(stderr, table_style_for(stderr, false).width, "%s: %s\n", program,
+                      escaped ? escaped : "out of memory");
 }
 
 void ctl_set_name(const char *name)
@@ -108,6 +127,18 @@ int ctl_connect(uint32_t timeout_msec, struct tempfile_admin **ret)
         if (r < 0)
                 return ctl_error("cannot connect to tempfiled: %s", ctl_strerror(r));
         return CTL_OK;
+}
+
+void ctl_say(size_t width, const char *format, ...)
+{
+        _cleanup_(freep) char *text = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        if (vasprintf(&text, format, ap) < 0)
+                text = NULL;
+        va_end(ap);
+        print_wrapped(stdout, width, "%s\n", text ? text : "out of memory");
 }
 
 void ctl_print_field(const char *label, const char *value)

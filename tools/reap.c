@@ -14,6 +14,7 @@
 #include "tools/change.h"
 #include "tools/confirm.h"
 #include "tools/ctl.h"
+#include "tools/table.h"
 
 #define REAP_TIMEOUT_MSEC (10U * 60U * 1000U) /* the answer comes when all is deleted */
 
@@ -109,7 +110,8 @@ static int reap_at_once(const struct ctl *c)
         if (r == CTL_OK)
                 r = reap_all(a, &count);
         if (!c->is_quiet && (r == CTL_OK || count > 0))
-                printf("%" PRIi64 " entr%s reaped.\n", count, count == 1 ? "y" : "ies");
+                ctl_say(table_style_for(stdout, false).width, "%" PRIi64 " entr%s reaped.", count,
+                        count == 1 ? "y" : "ies");
         return r;
 }
 

@@ -22,6 +22,7 @@
 #include "tools/quantity.h"
 #include "tools/scan.h"
 #include "tools/select.h"
+#include "tools/table.h"
 
 #define LEASE_SEC (7 * 86400U)
 #define XFS_MAGIC 0x58465342
@@ -165,7 +166,8 @@ static void print_done(const struct scan *s, size_t n, uint64_t bytes)
         if (s->ctl->is_quiet)
                 return;
         quantity_format_bytes(bytes, size);
-        printf("%zu %s, %s%s.\n", n, done_word(s), size, s->ctl->is_adopt ? " in all" : " freed");
+        ctl_say(table_style_for(stdout, false).width, "%zu %s, %s%s.", n, done_word(s), size,
+                s->ctl->is_adopt ? " in all" : " freed");
 }
 
 int scan_clean(struct scan *s)

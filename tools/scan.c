@@ -328,7 +328,7 @@ static int print_row(struct table *t, const struct leftover *l)
         return table_add(t, cells, colors[l->verdict]);
 }
 
-static void print_sum(const struct scan *s)
+static void print_sum(const struct scan *s, size_t width)
 {
         char size[QUANTITY_SIZE_SIZE];
         uint64_t bytes = 0;
@@ -341,19 +341,23 @@ static void print_sum(const struct scan *s)
                 n++;
         }
         quantity_format_bytes(bytes, size);
-        printf("%s%zu leftover%s, %s in all.\n", s->n_found > 0 ? "\n" : "", n, n == 1 ? "" : "s",
-               size);
+        ctl_say(width, "%s%zu leftover%s, %s in all.", s->n_found > 0 ? "\n" : "", n,
+                n == 1 ? "" : "s", size);
 }
 
 static int print_table(const struct scan *s)
 {
         struct table_style style = table_style_for(stdout, s->ctl->has_legend);
+        struct table_column shown[ARRAY_SIZE(columns)];
         _cleanup_(table_freep) struct table *t = NULL;
         int r;
 
         if (!s->ctl->is_delete && !s->ctl->is_adopt)
                 pager_open(s->ctl);
-        r = table_new(stdout, columns, ARRAY_SIZE(columns), &style, &t);
+        memcpy(shown, columns, sizeof(shown));
+        if (s->ctl->is_all) /* else all have the same */
+                shown[0].priority = 95;
+        r = table_new(stdout, shown, ARRAY_SIZE(shown), &style, &t);
         for (size_t i = 0; i < s->n_found && r >= 0; i++)
                 r = print_row(t, &s->found[i]);
         if (r >= 0)
@@ -361,7 +365,7 @@ static int print_table(const struct scan *s)
         if (r < 0)
                 return ctl_error("%s", ctl_strerror(r));
         if (s->ctl->has_legend)
-                print_sum(s);
+                print_sum(s, style.width);
         return CTL_OK;
 }
 

@@ -13,6 +13,7 @@
 #include "tools/collection.h"
 #include "tools/ctl.h"
 #include "tools/entry.h"
+#include "tools/table.h"
 
 #define FAILING_MAX 3U /* are shown */
 
@@ -227,8 +228,8 @@ static void print_errors(const struct gathering *g)
                 ctl_print_field("Failing", text);
         }
         if (g->failing.n > 0)
-                printf("See 'tempfilectl list --leaked'%s.\n",
-                       g->has_more ? ": there are more" : "");
+                ctl_say(table_style_for(stdout, false).width, "See 'tempfilectl list --leaked'%s.",
+                        g->has_more ? ": there are more" : "");
 }
 
 /* Short lines: they stay whole on a narrow terminal. What is not as it should be stands apart. */

@@ -124,6 +124,31 @@ size_t text_width(const char *s)
         return width;
 }
 
+void text_wrap(char *s, size_t width)
+{
+        char *space = NULL; /* in front of the word at @s */
+        size_t used = 0;    /* of the line so far */
+
+        while (*s) {
+                size_t len = strcspn(s, " \n"), columns;
+                char end = s[len];
+
+                s[len] = '\0';
+                columns = text_width(s);
+                s[len] = end;
+                if (space && used + 1 + columns > width) {
+                        *space = '\n';
+                        used = columns;
+                } else {
+                        used += (space ? 1 : 0) + columns;
+                }
+                space = end == ' ' ? s + len : NULL;
+                if (end == '\n')
+                        used = 0;
+                s += len + (end != '\0');
+        }
+}
+
 /* Bytes at the front of @s that take at most @width columns. */
 static size_t length_of_head(const char *s, size_t width)
 {

@@ -28,6 +28,10 @@ size_t text_width(const char *s);
  */
 char *text_shorten(const char *s, size_t width);
 
+/* Has no line of an escaped text be wider than @width columns, where it can be broken at a space,
+ * which a line feed takes the place of. */
+void text_wrap(char *s, size_t width);
+
 /* How much of the front of @s, in bytes, is one well-formed UTF-8 character; 0: none is. */
 size_t text_utf8_length(const char *s, unsigned int *ret_codepoint);
 
