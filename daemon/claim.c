@@ -57,7 +57,7 @@ static int process_owner(struct registry *g, struct peer *p, struct inspect_job 
         if (!p->owner || p->owner->state != OWNER_LIVING)
                 return -ESRCH;
         *ret = p->owner;
-        return 0;
+        return registry_store_owner(g, p->owner);
 }
 
 /* The owner that a request names; @i: what a worker has found out, NULL: none was needed. */

@@ -143,7 +143,7 @@ static int owner_of_request(struct registry *g, struct peer *p, struct inspect_j
 
         if (p->owner) {
                 *ret = p->owner;
-                return p->owner->state == OWNER_LIVING ? 0 : -ESRCH;
+                return p->owner->state == OWNER_LIVING ? registry_store_owner(g, p->owner) : -ESRCH;
         }
         r = registry_may(g, p, USAGE_OWNERS);
         if (r < 0)

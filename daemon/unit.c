@@ -130,7 +130,7 @@ int unit_find(struct registry *g, const struct peer *p, const char *path, uint64
         twalk_r(g->owners_by_id, match, &w);
         if (w.found) {
                 *ret = w.found;
-                return 0;
+                return registry_store_owner(g, w.found);
         }
         r = registry_may(g, p, USAGE_OWNERS);
         if (r < 0)

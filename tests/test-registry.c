@@ -774,6 +774,27 @@ START_TEST(full_disk_is_said_and_all_goes_on_after_it)
 }
 END_TEST
 
+/* It is known by then, and all that refers to it would be lost with the daemon. */
+START_TEST(owner_that_could_not_be_stored_is_stored_with_the_next_tag)
+{
+        struct stat st;
+        uint64_t id;
+
+        (void) signal(SIGXFSZ, SIG_IGN);
+        ck_assert_int_eq(stat(unit_path(server_dir, "state/tempfiled.db-wal"), &st), 0);
+        limit_file_size((rlim_t) st.st_size);
+        ck_assert_int_eq(client_tag(&here, TAG, file_path("")), -ENOSPC);
+        limit_file_size(RLIM_INFINITY);
+        ck_assert_int_eq(client_tag(&here, TAG, file_path("")), 0);
+        ck_assert_int_eq(client_register(&here, WIRE_RESERVE, "reserved", WIRE_KIND_FILE, 0, &id),
+                         0);
+        server_restart();
+        ck_assert_uint_eq(server_status().owners, 1);
+        ck_assert_uint_eq(server_status().tags, 1);
+        ck_assert_uint_eq(server_status().live, 1);
+}
+END_TEST
+
 START_TEST(gone_is_not_lost_on_a_full_disk)
 {
         struct stat st;
@@ -859,6 +880,7 @@ static Suite *registry_suite(void)
         tcase_add_test(t, who_died_meanwhile_is_reaped_at_the_start);
         tcase_add_test(t, tombstone_stays_until_the_disk_has_it);
         tcase_add_test(t, full_disk_is_said_and_all_goes_on_after_it);
+        tcase_add_test(t, owner_that_could_not_be_stored_is_stored_with_the_next_tag);
         tcase_add_test(t, gone_is_not_lost_on_a_full_disk);
         tcase_add_test(t, full_disk_at_the_start_does_not_make_what_was_loaded_new);
         suite_add_tcase(s, t);
