@@ -45,16 +45,18 @@ static bool is_full(void)
         return full && *full && !streq(full, "0");
 }
 
-/* An ordinary user takes as many as there can be. */
+/* As many as there can be: of the daemon's descriptors an ordinary user may have an eighth only. */
 static void choose_number(void)
 {
         struct rlimit limit = { DESCRIPTORS_WANTED, DESCRIPTORS_WANTED };
+        unsigned int most;
 
-        n_wanted = is_full() ? CROWD_FULL : CROWD;
         if (geteuid() == 0)
-                (void) setrlimit(RLIMIT_NOFILE, &limit);
+                (void) setrlimit(RLIMIT_NOFILE, &limit); /* which root may not everywhere */
         ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-        n_wanted = MIN(n_wanted, (unsigned int) MIN(limit.rlim_max, DESCRIPTORS_WANTED) / 10);
+        most = (unsigned int) MIN(limit.rlim_max, DESCRIPTORS_WANTED);
+        most = geteuid() == 0 ? (most - DESCRIPTORS_BESIDE) / DESCRIPTORS_EACH : most / 10;
+        n_wanted = MIN(is_full() ? CROWD_FULL : CROWD, most);
 }
 
 static void set_up(void)
