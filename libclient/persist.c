@@ -48,11 +48,20 @@ static int move(const struct tempfile *t, int dirfd, const struct target *g, boo
         return link_and_unlink(dirfd, handle_name(t), g);
 }
 
-/* Renaming onto another link of the same file does nothing, and says that all is well. */
-static void remove_second_link(const struct tempfile *t, int dirfd)
+/* Renaming onto another link of the same file does nothing, and says that all is well. A name that
+ * can't be removed then is still the daemon's; one that is not there was moved. */
+static int remove_second_link(const struct tempfile *t, int dirfd)
 {
-        if (t->entry.kind == WIRE_KIND_FILE && !t->is_tracked)
-                (void) unlinkat(dirfd, handle_name(t), 0);
+        struct stat st;
+        int r;
+
+        if (t->entry.kind != WIRE_KIND_FILE || t->is_tracked)
+                return 0;
+        r = unlinkat(dirfd, handle_name(t), 0) < 0 ? -errno : 0;
+        if (r < 0 && fstatat(dirfd, handle_name(t), &st, AT_SYMLINK_NOFOLLOW) < 0 &&
+            errno == ENOENT)
+                r = 0;
+        return r;
 }
 
 static int join(const struct target *g, char **ret)
@@ -122,10 +131,11 @@ static int persist_to(struct tempfile *t, struct place *p, const struct target *
         r = prepare(t, p, dirfd, g, flags);
         if (r == 0)
                 r = move(t, dirfd, g, !(flags & TEMPFILE_NOREPLACE));
+        if (r == 0)
+                r = remove_second_link(t, dirfd);
         if (r < 0)
                 return r;
 
-        remove_second_link(t, dirfd);
         entry_gone(p, &t->entry);
         ownfd_close(&t->lock);
         free(t->path);

@@ -376,6 +376,23 @@ START_TEST(persisting_onto_a_second_link_leaves_one)
 }
 END_TEST
 
+/* Renaming has done nothing then, and the name would be nobody's. */
+START_TEST(a_second_link_that_must_stay_is_an_error)
+{
+        struct tempfile *t = make_file();
+        const char *target = world_path(&world, "final");
+
+        ck_assert_int_eq(link(tempfile_path(t), target), 0);
+        ck_assert_int_eq(chmod(world.dir, 0500), 0);
+        ck_assert_int_eq(tempfile_persist(t, target, 0), -EACCES);
+        ck_assert_int_eq(chmod(world.dir, 0700), 0);
+        ck_assert(path_exists(tempfile_path(t)));
+        ck_assert_int_eq(tempfile_close(t), 0);
+        ck_assert_uint_eq(count_files(world.dir), 1);
+        ck_assert(path_exists(target));
+}
+END_TEST
+
 START_TEST(a_directory_persists_with_what_was_made_in_it)
 {
         struct tempfile *d = make_directory(), *t;
@@ -629,6 +646,7 @@ static Suite *suite_of_library(void)
         tcase_add_test(c, persist_can_refuse_to_replace);
         tcase_add_test(c, persist_does_not_cross_file_systems);
         tcase_add_test(c, persisting_onto_a_second_link_leaves_one);
+        add_unless(c, unless_ordinary(), a_second_link_that_must_stay_is_an_error);
         tcase_add_test(c, a_directory_persists_with_what_was_made_in_it);
         tcase_add_test(c, keep_lets_it_stay);
         tcase_add_test(c, keep_without_a_daemon_changes_nothing);
