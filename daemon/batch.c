@@ -89,9 +89,17 @@ static bool is_name(const char *name)
         return name && name_is_component(name, strlen(name));
 }
 
-static int fill_item(const struct store_entry *e, struct reap_item *i)
+/* What no sweep would find again: without a tag in its name, or moved away from that, as directories
+ * are that are about to be deleted. */
+static bool must_be_remembered(const struct store_entry *e)
+{
+        return e->id >> SEQ_BITS == 0 || e->identity.len > 0 || e->kind == WIRE_KIND_DIRECTORY;
+}
+
+static int fill_item(const struct store_entry *e, const struct directory *d, struct reap_item *i)
 {
         *i = (struct reap_item) {
+                .may_come_back = must_be_remembered(e) && tombstone_is_wanted(d),
                 .id = e->id,
                 .owner = e->owner,
                 .kind = e->kind,
@@ -162,7 +170,7 @@ int batch_collect(const struct store_entry *e, void *userdata)
         c->last = e->id;
         if (e->retain_sec > 0 && e->state == WIRE_STATE_LIVE && !c->request)
                 return retain_entry(c, e);
-        if (!d || !k || fill_item(e, &item) < 0) {
+        if (!d || !k || fill_item(e, d, &item) < 0) {
                 reap_item_done(&item);
                 return skip_entry(c, e);
         }

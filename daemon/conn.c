@@ -576,7 +576,8 @@ struct conn *conn_of_peer(struct peer *p)
 
 static int greet(struct conn *c)
 {
-        struct wire_welcome m = { .header = { WIRE_VERSION, WIRE_WELCOME, 0 } };
+        struct wire_welcome m = { .header = { WIRE_VERSION, WIRE_WELCOME, 0 },
+                                  .features = WIRE_FEATURE_UNLINKED };
         ssize_t n;
 
         if (getrandom(&c->nonce, sizeof(c->nonce), 0) != sizeof(c->nonce))

@@ -29,6 +29,7 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 
+#include "libclient/ending.h"
 #include "libclient/util.h"
 
 #ifndef AT_HANDLE_FID
@@ -189,6 +190,26 @@ int identity_at(int dirfd, const char *name, struct identity *ret)
         return 0;
 }
 
+int identity_of_ended(const char *text, const struct identity *directory, struct identity *ret)
+{
+        struct ending_object o;
+
+        static_assert(ENDING_HANDLE_MAX <= IDENTITY_HANDLE_MAX, "it fits");
+        if (!ending_read(text, &o))
+                return -EBADMSG;
+        *ret = (struct identity) {
+                .dev = directory->dev,
+                .fs_id = directory->fs_id,
+                .fs_type = directory->fs_type,
+                .ino = o.ino,
+                .mode = o.mode,
+                .handle_type = o.handle_type,
+                .handle_len = o.handle_len,
+        };
+        memcpy(ret->handle, o.handle, o.handle_len);
+        return 0;
+}
+
 static bool handles_equal(const struct identity *a, const struct identity *b)
 {
         return a->handle_type == b->handle_type && a->handle_len == b->handle_len &&
@@ -243,6 +264,11 @@ enum identity_match identity_compare_object(const struct identity *a, const stru
 bool identity_outlives_power(const struct identity *i)
 {
         return i->fs_type != TMPFS_MAGIC && i->fs_type != RAMFS_MAGIC;
+}
+
+bool identity_is_lasting(const struct identity *i)
+{
+        return identity_outlives_power(i) && i->handle_len > 0 && !is_numbered_by_a_server(i);
 }
 
 /* Layout: the fixed part in order, then the handle. The first byte is a version. */
@@ -341,8 +367,7 @@ int identity_open_directory_of(pid_t pid, const char *path, const struct identit
         return open_same(root, path, RESOLVE_IN_ROOT, expected);
 }
 
-/* The deepest directory above @path that exists, if it is of that file system. */
-static int open_above(const char *path, const struct identity *i)
+int identity_open_above(const char *path, const struct identity *i)
 {
         _cleanup_(freep) char *copy = strdup(path);
         struct identity above = { 0 };
@@ -386,7 +411,7 @@ bool identity_is_deleted(const char *path, const struct identity *i)
 
         if (i->handle_len == 0 || is_numbered_by_a_server(i))
                 return false;
-        above = open_above(path, i);
+        above = identity_open_above(path, i);
         if (above < 0 || !opens_handles(above))
                 return false;
         u.h.handle_type = i->handle_type;

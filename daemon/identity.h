@@ -41,6 +41,9 @@ enum identity_match {
         IDENTITY_UNKNOWN = 3, /* can't be told: no handle */
 };
 
+/* Of what the client says has ended in a directory: the file system is that one's. */
+int identity_of_ended(const char *text, const struct identity *directory, struct identity *ret);
+
 /* Two sightings of a directory: without a handle, its inode and birth time must do. */
 enum identity_match identity_compare_directory(const struct identity *a, const struct identity *b);
 
@@ -49,6 +52,9 @@ enum identity_match identity_compare_object(const struct identity *a, const stru
 
 /* Does what lies in this file system outlive a power cut? */
 bool identity_outlives_power(const struct identity *i);
+
+/* And is each object there told from every other after it, too? */
+bool identity_is_lasting(const struct identity *i);
 
 /* What is seen on FUSE counts for one run of the daemon. A process that acts for it belongs to that. */
 uint64_t identity_run_id(void);
@@ -66,6 +72,9 @@ int identity_open_directory(const char *path, const struct identity *expected);
 
 /* The same, as a process sees it: from its root, in its mounts. -EACCES: not ours to look at. */
 int identity_open_directory_of(pid_t pid, const char *path, const struct identity *expected);
+
+/* The deepest directory above @path that exists, if it is of that file system; else -1. */
+int identity_open_above(const char *path, const struct identity *i);
 
 /*
  * Is that directory, which is not at its path, deleted for sure, and not only unmounted or moved?

@@ -261,6 +261,8 @@ int registry_start(struct registry *g)
         g->next_owner = g->next_tag = g->next_directory = g->next_cred = 1;
         r = compare_boot(g);
         if (r >= 0)
+                r = tombstone_revive(g);
+        if (r >= 0)
                 r = store_each_cred(g->store, load_cred, g);
         if (r >= 0)
                 r = store_each_directory(g->store, load_directory, g);
@@ -275,6 +277,8 @@ int registry_start(struct registry *g)
         g->attempt++; /* what was loaded is stored, whatever becomes of what is to be written now */
         if (r >= 0)
                 r = store_count_by_cred(g->store, load_count_of_cred, g);
+        if (r >= 0)
+                r = tombstone_load(g);
         if (r >= 0)
                 r = store_suspect_tags(g->store);
         if (r >= 0)

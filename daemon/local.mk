@@ -63,6 +63,7 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/status.c \
 	%D%/status.h \
 	%D%/store-internal.h \
+	%D%/store-ended.c \
 	%D%/store-rows.c \
 	%D%/store-sql.h \
 	%D%/store.c \

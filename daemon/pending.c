@@ -230,7 +230,7 @@ void registry_repeat_plain(struct registry *g)
                 return;
         g->plain_has_failed = false;
         for (size_t i = 0; i < n; i++)
-                register_plain(g, g->plain[i].owner, &g->plain[i].record);
+                register_plain(g, g->plain[i].owner, &g->plain[i].record, NULL);
 }
 
 static void settle_plain(struct registry *g, bool is_committed)

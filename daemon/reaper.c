@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "libclient/ending.h"
 #include "libclient/remover.h"
 #include "libclient/util.h"
 #include "libclient/wire.h"
@@ -150,7 +151,7 @@ static int enter_in_helper(void *userdata)
         return cred_enter(userdata);
 }
 
-static enum reap_outcome remove_name(struct task *t, const char *name)
+static enum reap_outcome remove_object(struct task *t, const char *name)
 {
         struct remover_options options = { enter_in_helper, (void *) t->place->cred };
         struct remover_failure failure;
@@ -167,6 +168,25 @@ static enum reap_outcome remove_name(struct task *t, const char *name)
                 return stuck(t, (int) n);
         }
         return REAP_GONE;
+}
+
+/* What it was is read before it goes, and counts if it has ended by that. */
+static enum reap_outcome remove_name(struct task *t, const char *name)
+{
+        _cleanup_(closep) int object = t->item->may_come_back ? ending_watch(t->dirfd, name) : -1;
+        struct identity *ended = object >= 0 ? calloc(1, sizeof(*ended)) : NULL;
+        enum reap_outcome outcome;
+
+        if (ended && identity_of_fd(object, ended) < 0)
+                ended->handle_len = 0;
+        outcome = remove_object(t, name);
+        if (ended && (outcome != REAP_GONE || ended->handle_len == 0 || !ending_has_come(object))) {
+                free(ended);
+                ended = NULL;
+        }
+        free(t->item->ended);
+        t->item->ended = ended;
+        return outcome;
 }
 
 /* Swapped between the two looks: it was not ours to move. */
@@ -297,6 +317,7 @@ void reap_item_done(struct reap_item *i)
         free(i->name);
         free(i->target);
         free(i->failed);
+        free(i->ended);
 }
 
 /* ---- sweeping ---- */
@@ -418,11 +439,14 @@ int reaper_flush(struct job *j)
         _cleanup_(closep) int fd = -1;
         int dirfd = reaper_open_place(&f->place);
 
-        if (dirfd < 0) {
+        if (dirfd >= 0)
+                fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        else if (f->place.is_deleted) /* which a power cut could undo, too */
+                fd = identity_open_above(f->place.path, f->place.identity);
+        else {
                 f->error = dirfd;
                 return 0;
         }
-        fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         f->error = fd < 0 || syncfs(fd) < 0 ? -errno : 0;
         return 0;
 }

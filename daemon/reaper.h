@@ -31,6 +31,8 @@ struct reap_item {
         uint64_t owner, directory, cred; /* not looked at */
         unsigned int kind;               /* enum wire_kind */
         unsigned int attempts;           /* not looked at */
+        bool may_come_back;              /* after a power cut, and no sweep would find it */
+        bool is_remembered;              /* not looked at */
         char *name;
         char *target;
         struct identity *identity; /* owned; NULL: made, recognised by name, type and user */
@@ -38,6 +40,8 @@ struct reap_item {
         enum reap_outcome outcome;
         int error;
         char *failed; /* the path that it failed at; NULL: its own */
+        /* Owned: what was deleted and may come back. NULL: it did not end with that, or is not sought. */
+        struct identity *ended;
 };
 
 /* Where a job works. The pointers are borrowed for the job's life. */

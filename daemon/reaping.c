@@ -246,7 +246,20 @@ static int pass_on(struct registry *g, struct reap_item *i)
         return r;
 }
 
-static int record_item(struct registry *g, struct reap_item *i)
+static int end_item(struct registry *g, const struct batch *b, struct reap_item *i)
+{
+        int r;
+
+        registry_forget_pending(g, i->id);
+        if (i->ended)
+                r = tombstone_end_entry(g, i->id, i->ended, b->directory, b->cred);
+        else
+                r = store_remove_entry(g->store, i->id);
+        i->is_remembered = r > 0;
+        return r;
+}
+
+static int record_item(struct registry *g, const struct batch *b, struct reap_item *i)
 {
         unsigned int attempts = i->attempts + 1;
         int r;
@@ -261,8 +274,7 @@ static int record_item(struct registry *g, struct reap_item *i)
                 return 0;
         case REAP_GONE:
         case REAP_OTHER:
-                registry_forget_pending(g, i->id);
-                return store_remove_entry(g->store, i->id);
+                return end_item(g, b, i);
         default:
                 return store_change_entry(g->store, i->id,
                                           i->outcome == REAP_WAITING ? WIRE_STATE_WAITING
@@ -316,7 +328,7 @@ static int record_batch(struct registry *g, struct batch *b)
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < b->job.n_items; i++)
-                r = record_item(g, &b->job.items[i]);
+                r = record_item(g, b, &b->job.items[i]);
         registry_count_entries(g, b->cred->user, before);
         return r;
 }
@@ -368,7 +380,7 @@ static uint64_t settle_items(struct registry *g, const struct batch *b)
                 if (item->outcome == REAP_PASSED)
                         continue;
                 if (item->outcome == REAP_GONE || item->outcome == REAP_OTHER)
-                        n_left += item->id >> SEQ_BITS == 0;
+                        n_left += item->id >> SEQ_BITS == 0 && !item->is_remembered;
                 else
                         g->n_failed++;
                 if (g->is_watched)

@@ -229,24 +229,36 @@ int register_numbers(const struct store_entry *e, void *userdata)
         return 0;
 }
 
+/* @object: what its owner says has ended with it; NULL: nothing has. */
+static int remove_or_remember(struct registry *g, const struct store_entry *e, const char *object)
+{
+        struct directory *d = registry_directory(g, e->directory);
+        struct identity i;
+
+        if (!object || !d || identity_of_ended(object, &d->identity, &i) < 0)
+                return store_remove_entry(g->store, e->id);
+        return tombstone_end_entry(g, e->id, &i, d, registry_cred(g, e->cred));
+}
+
 /* One that needs no deletion any more. */
-static int remove_entry(struct registry *g, const struct store_entry *e)
+static int end_entry(struct registry *g, const struct store_entry *e, const char *object)
 {
         const struct known_cred *k = registry_cred(g, e->cred);
         uint64_t before = store_entries(g->store);
         int r;
 
-        r = store_remove_entry(g->store, e->id);
+        r = remove_or_remember(g, e, object);
         if (r < 0)
                 return r;
         registry_count_entries(g, k ? k->user : NULL, before);
-        if (e->id >> SEQ_BITS == 0)
+        if (e->id >> SEQ_BITS == 0 && r == 0)
                 registry_directory_changes(g, registry_directory(g, e->directory), -1);
         return 0;
 }
 
 /* By its number: gone, or (SETTLED) this process's claim ends and another's stays. */
-void register_plain(struct registry *g, uint64_t by, const struct wire_record *m)
+void register_plain(struct registry *g, uint64_t by, const struct wire_record *m,
+                    const char *object)
 {
         struct store_entry e;
         uint64_t id = m->tag_or_id, owner;
@@ -266,15 +278,16 @@ void register_plain(struct registry *g, uint64_t by, const struct wire_record *m
         }
         if (g->is_watched)
                 tell_stored(g, WIRE_EVENT_GONE, id);
-        (void) remove_entry(g, &e); /* the commit reports a failure */
+        (void) end_entry(g, &e, object); /* the commit reports a failure */
 }
 
-static void report_plain(struct registry *g, struct peer *p, const struct wire_record *m)
+static void report_plain(struct registry *g, struct peer *p, const struct wire_record *m,
+                         const char *object)
 {
         if (!p->owner)
                 return;
         registry_note_plain(g, p->owner->id, m);
-        register_plain(g, p->owner->id, m);
+        register_plain(g, p->owner->id, m, object);
 }
 
 void registry_report(struct registry *g, struct peer *p, const void *packet, size_t len)
@@ -286,7 +299,7 @@ void registry_report(struct registry *g, struct peer *p, const void *packet, siz
 
         while (wire_next_record(packet, len, &at, &m, &name)) {
                 if (m.seq == 0) {
-                        report_plain(g, p, &m);
+                        report_plain(g, p, &m, m.what == WIRE_UNLINKED ? name : NULL);
                         continue;
                 }
                 t = reported_tag(g, p, m.tag_or_id);
@@ -678,7 +691,7 @@ void registry_keep(struct registry *g, struct peer *p, const void *packet, struc
         if (id >> SEQ_BITS) /* a sweep must know that this name is not meant */
                 error = store_change_entry(g->store, id, WIRE_STATE_KEPT, 0, 0, 0, NULL);
         else
-                error = remove_entry(g, &e);
+                error = end_entry(g, &e, NULL);
         if (error < 0)
                 return registry_fail(g, r, error);
         r->id = id;

@@ -22,6 +22,7 @@
 #define BATCH 1024U
 
 struct owner;
+struct known_cred;
 TAILQ_HEAD(owner_list, owner);
 
 struct directory {
@@ -33,12 +34,13 @@ struct directory {
         bool is_over;       /* foreign, in memory, of an earlier boot: nothing is left of it */
         uint64_t stored_in; /* the attempt to commit that it is part of; 0: none */
         int fd;             /* -1: to be opened by its path */
-        struct usage_user *holder; /* whose descriptor that counts as */
-        uint64_t n_users;          /* tags, and entries without a tag */
-        unsigned int n_jobs;       /* that are out with it */
-        struct owner_list hungry;  /* who wait until fewer are */
-        uint64_t flushed;          /* the last flush that it was part of */
-        int64_t n_changes;         /* of users, in the open transaction */
+        struct usage_user *holder;     /* whose descriptor that counts as */
+        uint64_t n_users;              /* tags, and entries without a tag */
+        unsigned int n_jobs;           /* that are out with it */
+        struct owner_list hungry;      /* who wait until fewer are */
+        struct known_cred *flushed_by; /* it has tombstones, and who writes it through; else NULL */
+        uint64_t ended_since;          /* count of flushes when the last of its entries ended */
+        int64_t n_changes;             /* of users, in the open transaction */
         TAILQ_ENTRY(directory) changed;
 };
 
@@ -263,7 +265,9 @@ void registry_free_pending(struct registry *g);
 
 /* register.c */
 void register_inspected(struct job *j, void *userdata);
-void register_plain(struct registry *g, uint64_t owner, const struct wire_record *m);
+/* @object: what has ended with it (WIRE_UNLINKED), or NULL. */
+void register_plain(struct registry *g, uint64_t owner, const struct wire_record *m,
+                    const char *object);
 
 bool register_wants_worker(const struct wire_owner *w, int fd);
 int register_prepare_owner(struct peer *p, const struct wire_owner *w, int fd,
@@ -364,6 +368,19 @@ int sweep_record(struct registry *g, struct job *j);
 void sweep_settle(struct registry *g, struct job *j);
 
 /* tombstone.c */
+/* Could a power cut bring back what is deleted there, and could it be told then? */
+bool tombstone_is_wanted(const struct directory *d);
+/*
+ * @object has ended with its deletion, which only a power cut can undo: remembered until the disk has
+ * it, if that is wanted there. 1: an entry without a tag counts as its
+ * directory's until then; 0: it is only removed.
+ */
+int tombstone_end_entry(struct registry *g, uint64_t id, const struct identity *object,
+                        struct directory *d, struct known_cred *k);
+/* At the start: what was remembered is looked for in another boot (before entries are loaded), and
+ * remembered on in the same (when directories are). */
+int tombstone_revive(struct registry *g);
+int tombstone_load(struct registry *g);
 void tombstone_flush_all(struct registry *g);
 void tombstone_settle(struct registry *g, struct job *j);
 

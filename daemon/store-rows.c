@@ -104,6 +104,8 @@ int store_remove_tag(struct store *s, uint64_t id)
         int r;
 
         r = change_entries(s, STMT_REMOVE_KEPT_OF_TAG, id);
+        if (r >= 0)
+                r = store_change(s, STMT_FORGET_ENDED_OF_TAG, "i", (int64_t) id);
         if (r < 0)
                 return r;
         return store_change(s, STMT_REMOVE_TAG, "i", (int64_t) id);

@@ -84,7 +84,19 @@ static const char *const migrations[] = {
         "CREATE INDEX entry_by_owner ON entry (owner) WHERE owner IS NOT NULL;"
         "CREATE INDEX entry_by_state ON entry (state, next_try) WHERE state <> 1;"
         /* Few among many, in the order of their numbers. (IN would cost each insertion a table.) */
-        "CREATE INDEX entry_left ON entry (id) WHERE state <> 1 AND state <> 2;",
+        "CREATE INDEX entry_left ON entry (id) WHERE state <> 1 AND state <> 2;"
+        "CREATE TABLE ended (" /* deleted; remembered until its file system was written through */
+        "  directory INTEGER NOT NULL,"
+        "  id INTEGER NOT NULL," /* as the entry had it, with the next five */
+        "  kind INTEGER NOT NULL,"
+        "  cred INTEGER NOT NULL,"
+        "  created INTEGER NOT NULL,"
+        "  name BLOB,"
+        "  target BLOB,"
+        "  identity BLOB NOT NULL,"   /* of what was deleted */
+        "  flushes INTEGER NOT NULL," /* how many there had been then, since the daemon's start */
+        "  PRIMARY KEY (directory, id)"
+        ") WITHOUT ROWID;",
 };
 
 #define ENTRY_COLUMNS                                                                                \
@@ -93,6 +105,9 @@ static const char *const migrations[] = {
         " e.target, e.identity, e.error, e.attempts, e.next_try, e.failed, e.retain"
 #define ENTRY_FROM " FROM entry e LEFT JOIN tag t ON t.id = e.id >> 32"
 #define ENTRY_COLUMN_COUNT 15
+#define OF_TAGS_DIRECTORY                                                                          \
+        " WHERE directory = (SELECT directory FROM tag WHERE id = ?1)"                             \
+        " AND id >= ?1 << 32 AND id < (?1 + 1) << 32"
 /* Up to ?2 entries with all that is shown of them, in the order of their numbers. */
 #define LIST_FROM(entries)                                                                         \
         "SELECT " ENTRY_COLUMNS ", d.path, o.command, o.unit, o.kind, o.is_dead, o.pid, c.uid"     \
@@ -158,11 +173,32 @@ static const char *const migrations[] = {
           "DELETE FROM claim WHERE owner = (SELECT e.owner FROM entry e WHERE e.id = claim.entry)" \
           " AND (?1 = 0 OR entry = ?1)")                                                           \
         X(COUNT_BY_DIRECTORY,                                                                      \
-          "SELECT directory, count(*) FROM entry WHERE id < 1 << 32 GROUP BY directory")           \
+          "SELECT directory, count(*) FROM (SELECT directory FROM entry WHERE id < 1 << 32"        \
+          " UNION ALL SELECT directory FROM ended WHERE id < 1 << 32) GROUP BY directory")         \
         X(COUNT_BY_CRED, "SELECT cred, count(*) FROM entry WHERE id < 1 << 32 GROUP BY cred")      \
         X(COUNT_OF_TAG, "SELECT count(*) FROM entry WHERE id >= ?1 << 32 AND id < (?1 + 1) << 32") \
-        X(LAST_PLAIN_ENTRY, "SELECT max(id) FROM entry WHERE id < 1 << 32")                        \
-        X(LAST_OF_TAG, "SELECT max(id) FROM entry WHERE id < (?1 + 1) << 32 AND id >= ?1 << 32")   \
+        X(LAST_PLAIN_ENTRY,                                                                        \
+          "SELECT max(id) FROM (SELECT max(id) AS id FROM entry WHERE id < 1 << 32"                \
+          " UNION ALL SELECT max(id) FROM ended WHERE id < 1 << 32)")                              \
+        X(LAST_OF_TAG, "SELECT max(id) FROM (SELECT max(id) AS id FROM entry"                      \
+                       " WHERE id < (?1 + 1) << 32 AND id >= ?1 << 32"                             \
+                       " UNION ALL SELECT max(id) FROM ended" OF_TAGS_DIRECTORY ")")               \
+        X(END_ENTRY,                                                                               \
+          "INSERT OR REPLACE INTO ended SELECT coalesce(e.directory, t.directory), e.id, e.kind,"  \
+          " coalesce(e.cred, t.cred), e.created, e.name, e.target, ?2, ?3" ENTRY_FROM              \
+          " WHERE e.id = ?1")                                                                      \
+        X(FORGET_ENDED_PLAIN,                                                                      \
+          "DELETE FROM ended WHERE directory = ?1 AND id < 1 << 32 AND flushes < ?2")              \
+        X(FORGET_ENDED_OF_TAGS,                                                                    \
+          "DELETE FROM ended WHERE directory = ?1 AND id >= 1 << 32 AND flushes < ?2")             \
+        X(FORGET_ENDED_OF_TAG, "DELETE FROM ended" OF_TAGS_DIRECTORY)                              \
+        X(REVIVE_ENDED,                                                                            \
+          "INSERT OR IGNORE INTO entry (id, kind, state, name, created, directory, cred, target,"  \
+          " identity, next_try) SELECT id, kind, 5, name, created, directory, cred, target,"       \
+          " identity, 1 FROM ended")                                                               \
+        X(CLEAR_ENDED, "DELETE FROM ended")                                                        \
+        X(RECALL_ENDED, "UPDATE ended SET flushes = 0")                                            \
+        X(EACH_ENDED, "SELECT directory, min(cred) FROM ended GROUP BY directory")                 \
         X(COUNT_CLAIMS, "SELECT count(*) FROM claim")                                              \
         X(COUNT_ENTRIES, "SELECT count(*) FROM entry")                                             \
         X(COUNT_STATES, "SELECT state, count(*) FROM entry WHERE state <> 1 GROUP BY state")       \
@@ -214,6 +250,6 @@ static const char *const migrations[] = {
 
 /* The tables that are worth saving from a damaged file, parents first. */
 static const char *const salvaged_tables[] = { "meta", "cred",  "owner", "directory",
-                                               "tag",  "entry", "claim" };
+                                               "tag",  "entry", "claim", "ended" };
 
 #endif

@@ -151,6 +151,19 @@ int store_forget_live(struct store *s, uint64_t tag_id); /* before all that is h
 /* With id 0 a number is assigned. An entry of that number is replaced. */
 int store_put_entry(struct store *s, struct store_entry *e);
 int store_remove_entry(struct store *s, uint64_t id);
+
+/*
+ * It was deleted, for good unless power is lost: moved to the ended, of which nothing shows, after
+ * @n_flushes. @identity: of what was deleted. 1: it is remembered; 0: there was no such entry.
+ */
+int store_end_entry(struct store *s, uint64_t id, struct store_bytes identity, uint64_t n_flushes);
+/* What had ended there before flush number @n_flushes began; how many of these had no tag. */
+int store_forget_ended(struct store *s, uint64_t directory, uint64_t n_flushes,
+                       uint64_t *ret_n_plain);
+/* Another boot: perhaps they are back, so all are entries again: waiting, and due. */
+int store_revive_ended(struct store *s);
+/* The same boot: the count of flushes starts again. */
+int store_recall_ended(struct store *s);
 int store_change_entry(struct store *s, uint64_t id, unsigned int state, int error,
                        unsigned int attempts, uint64_t next_try_usec, const char *failed);
 
@@ -227,11 +240,13 @@ int store_last_of_tag(struct store *s, uint64_t tag_id, uint64_t *ret_id);
 int store_owner_has_entries(struct store *s, uint64_t owner, bool *ret);
 /* Has the tag an entry left, in any state but kept? */
 int store_tag_has_entries(struct store *s, uint64_t tag_id, bool *ret);
-/* How many entries without a tag each directory has, and each user's credentials. */
+/* How many entries without a tag each directory has, ended ones included, and each user's credentials. */
 typedef int (*store_count_fn)(uint64_t id, uint64_t count, void *userdata);
 int store_count_by_directory(struct store *s, store_count_fn fn, void *userdata);
 int store_count_by_cred(struct store *s, store_count_fn fn, void *userdata);
 int store_count_of_tag(struct store *s, uint64_t tag_id, uint64_t *ret);
+/* Each directory in which something has ended, and credentials of one such entry. */
+int store_each_ended(struct store *s, store_count_fn fn, void *userdata);
 
 /* Looks at up to @scan entries after *cursor; *cursor is where to go on, 0: that was all. */
 int store_list(struct store *s, uint64_t *cursor, unsigned int scan, store_row_fn fn,

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Owns the tags of owners that have ended. A tag stays until its file system has been written
- * through: a file whose unlinking was lost with the power carries it, and is found again by the
- * sweep that follows the next start. Where nothing outlives a power cut it goes at once.
+ * Owns what is remembered of the dead until their file system has been written through, since a
+ * power cut can undo what was not. The tags of owners that have ended: a file whose unlinking was
+ * lost carries one, and is found by the sweep that follows the next start. And the entries that no
+ * sweep would find (tracked, reserved, moved to a target or aside): these are looked for one by one.
+ *
+ * The subtle thing: an entry is remembered only of an object that has ended with its deletion, down
+ * to its last link, by the daemon or by a library that says so. No other with the same handle can
+ * come to be. What was kept, moved to its place or merely missing leaves nothing behind, so that
+ * nobody's file is taken for it, whatever it is renamed to and whenever the power goes.
  */
 
 #include <errno.h>
@@ -21,46 +27,106 @@ struct flush {
         uint64_t number; /* what has ended since it began is not covered */
 };
 
-struct flushing {
-        struct tag_array array; /* one of each directory */
-        uint64_t number;
-};
+bool tombstone_is_wanted(const struct directory *d)
+{
+        return identity_is_lasting(&d->identity) && !d->is_foreign;
+}
+
+/* ---- entries ---- */
+
+int tombstone_end_entry(struct registry *g, uint64_t id, const struct identity *object,
+                        struct directory *d, struct known_cred *k)
+{
+        uint8_t packed[IDENTITY_PACKED_MAX];
+        struct store_bytes b = { packed, identity_pack(object, packed) };
+        int r;
+
+        if (!d || !k || !tombstone_is_wanted(d))
+                return store_remove_entry(g->store, id);
+        r = store_end_entry(g->store, id, b, g->n_flushes);
+        if (r <= 0)
+                return r;
+        d->flushed_by = k;
+        d->ended_since = g->n_flushes;
+        g->n_unflushed++;
+        g->needs_flush = true;
+        return r;
+}
+
+int tombstone_revive(struct registry *g)
+{
+        return g->is_new_boot ? store_revive_ended(g->store) : store_recall_ended(g->store);
+}
+
+static int load_directory(uint64_t directory, uint64_t cred, void *userdata)
+{
+        struct registry *g = userdata;
+        struct directory *d = registry_directory(g, directory);
+
+        if (!d)
+                return 0; /* damaged */
+        d->flushed_by = registry_cred(g, cred);
+        g->needs_flush = true;
+        return 0;
+}
+
+int tombstone_load(struct registry *g)
+{
+        return store_each_ended(g->store, load_directory, g);
+}
+
+static void forget_entries(struct registry *g, const struct flush *f)
+{
+        struct directory *d = f->directory;
+        uint64_t n = 0;
+
+        if (store_forget_ended(g->store, d->id, f->number, &n) < 0)
+                return; /* with the next occasion */
+        registry_directory_changes(g, d, -(int) n);
+        if (d->ended_since < f->number)
+                d->flushed_by = NULL;
+}
+
+/* ---- writing through ---- */
+
+static void note_dead_tag(const void *node, VISIT visit, void *userdata)
+{
+        struct tag *t = *(struct tag *const *) node;
+
+        if ((visit == leaf || visit == postorder) && t->is_dead)
+                t->directory->flushed_by = t->cred;
+}
 
 static void flush_directory(const void *node, VISIT visit, void *userdata)
 {
-        struct tag *t = *(struct tag *const *) node;
-        struct flushing *w = userdata;
+        struct directory *d = *(struct directory *const *) node;
+        struct registry *g = userdata;
+        struct flush *f;
 
-        if ((visit != leaf && visit != postorder) || !t->is_dead ||
-            t->directory->flushed == w->number)
+        if ((visit != leaf && visit != postorder) || !d->flushed_by)
                 return;
-        t->directory->flushed = w->number;
-        tag_array_add(&w->array, t);
+        f = calloc(1, sizeof(*f));
+        if (!f)
+                return; /* with the next occasion */
+        f->registry = g;
+        f->directory = d;
+        f->number = g->n_flushes;
+        f->job.job.run = delegate_flush;
+        batch_set_lane(&f->job.job, d, d->flushed_by);
+        f->job.place = batch_place(d, d->flushed_by);
+        pool_submit(g->pool, &f->job.job);
 }
 
 /* One job for each directory with tombstones: each writes its file system through. */
 void tombstone_flush_all(struct registry *g)
 {
-        struct flushing w = { .number = ++g->n_flushes };
-        const struct tag_array *a = &w.array;
-        struct flush *f;
-
+        g->n_flushes++;
         g->n_unflushed = 0;
-        twalk_r(g->tags_by_id, flush_directory, &w);
-        for (size_t i = 0; i < a->n; i++) {
-                f = calloc(1, sizeof(*f));
-                if (!f)
-                        break; /* with the next occasion */
-                f->registry = g;
-                f->directory = a->tags[i]->directory;
-                f->number = g->n_flushes;
-                f->job.job.run = delegate_flush;
-                batch_set_lane(&f->job.job, f->directory, a->tags[i]->cred);
-                f->job.place = batch_place(f->directory, a->tags[i]->cred);
-                pool_submit(g->pool, &f->job.job);
-        }
-        free(w.array.tags);
+        twalk_r(g->tags_by_id, note_dead_tag, NULL);
+        twalk_r(g->directories_by_id, flush_directory, g);
 }
+
+/* ---- tags ---- */
 
 struct covered {
         struct tag_array array;
@@ -84,10 +150,12 @@ void tombstone_settle(struct registry *g, struct job *j)
         struct owner *o;
         bool has;
 
-        if (f->job.error >= 0)
+        if (f->job.error >= 0) {
                 twalk_r(g->tags_by_id, add_if_covered, &c);
-        else
+                forget_entries(g, f);
+        } else {
                 g->needs_flush = true;
+        }
         for (size_t i = 0; i < c.array.n; i++) {
                 struct tag *t = c.array.tags[i];
 

@@ -335,6 +335,7 @@ static int read_welcome(struct client *c, uint64_t deadline_usec, uint64_t *ret_
                 (void) ownfd_take(TAKE_FD(fd), &c->doorbell);
         memcpy(&welcome, c->packet, sizeof(welcome));
         *ret_nonce = welcome.nonce;
+        c->features = welcome.features;
         return 0;
 }
 

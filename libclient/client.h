@@ -39,6 +39,7 @@ struct client {
         bool may_be_quiet; /* the daemon may read what is said a millisecond later, unless rung for */
         uid_t euid;        /* who may connect: another's messages would be taken for his */
         gid_t egid;
+        uint32_t features; /* that the daemon has offered */
         uint32_t serial;
         uint64_t retry_usec;              /* until then nobody who can't wait connects again */
         char *only;                       /* the one socket to try; NULL: look for it */

@@ -152,28 +152,32 @@ struct entry *entry_find_loose(struct session *s, const char *dir_path, const ch
         return e;
 }
 
-static void say_gone(struct place *p, struct entry *e)
+static void say_gone(struct place *p, struct entry *e, const char *object)
 {
+        if (object)
+                return session_unlinked(p->session, e->id, object);
+
         if (e->seq != 0)
                 session_gone(p->session, p->tag, e->seq);
         else if (e->id != 0)
                 session_gone(p->session, e->id, 0);
 }
 
-static void say_settled(struct place *p, struct entry *e)
+static void say_settled(struct place *p, struct entry *e, const char *object _unused_)
 {
         session_settled(p->session, e->id);
 }
 
 /* Saying it may find the daemon anew, upon which idle places go: this one is pinned meanwhile. */
-static void end_entry(struct place *p, struct entry *e, void (*say)(struct place *, struct entry *))
+static void end_entry(struct place *p, struct entry *e,
+                      void (*say)(struct place *, struct entry *, const char *), const char *object)
 {
         struct session *s = p->session;
 
         session_lock(s);
         p->pins++;
         let_go(e);
-        say(p, e);
+        say(p, e, object);
         p->pins--;
         place_forget_if_idle(p);
         session_unlock(s);
@@ -181,12 +185,17 @@ static void end_entry(struct place *p, struct entry *e, void (*say)(struct place
 
 void entry_gone(struct place *p, struct entry *e)
 {
-        end_entry(p, e, say_gone);
+        end_entry(p, e, say_gone, NULL);
+}
+
+void entry_unlinked(struct place *p, struct entry *e, const char *object)
+{
+        end_entry(p, e, say_gone, object);
 }
 
 void entry_settled(struct place *p, struct entry *e)
 {
-        end_entry(p, e, say_settled);
+        end_entry(p, e, say_settled, NULL);
 }
 
 static int keep(struct place *p, struct entry *e, uint64_t deadline_usec)
@@ -320,6 +329,12 @@ static int keep_and_free(struct place *p, struct entry *e, uint64_t deadline_use
         if (r == 0 && e->free)
                 e->free(e); /* there is nothing to be found any more */
         return r;
+}
+
+void entry_gone_elsewhere(struct place *p, struct entry *e, uint64_t deadline_usec)
+{
+        if (entry_keep(p, e, deadline_usec) < 0)
+                entry_gone(p, e);
 }
 
 int entry_keep_below(struct place *p, const char *path, uint64_t deadline_usec)

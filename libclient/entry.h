@@ -60,6 +60,13 @@ struct entry *entry_find_loose(struct session *s, const char *dir_path, const ch
 /* It is not there any more, or not ours: it is held no longer, and the daemon will hear it. */
 void entry_gone(struct place *p, struct entry *e);
 
+/* The same, acknowledged and on disk: it is still somewhere, and back under its name it would be taken
+ * for what it was. A daemon that is away hears it when it is back. */
+void entry_gone_elsewhere(struct place *p, struct entry *e, uint64_t deadline_usec);
+
+/* The same of what has an id, and @object has ended with its name: ending.h. */
+void entry_unlinked(struct place *p, struct entry *e, const char *object);
+
 /* It exists, and others have it: held no longer, which the daemon hears at once. If there is none
  * (any more), it deletes the thing. */
 void entry_settled(struct place *p, struct entry *e);

@@ -389,6 +389,9 @@ void tempfile_closep(struct tempfile **t);
  *
  * A crash at any moment leaves exactly one outcome: at @target and kept, or temporary and deleted.
  * What this process made inside a directory stays with it: the daemon is asked to keep that first.
+ * What was tracked is kept after the move, as tempfile_keep() does it, so that it is nobody's under
+ * its old name either; when no daemon answers, that is made up for, and 0 returned all the same.
+ * A power cut may undo the move, but with TEMPFILE_FSYNC.
  *
  * Return: 0;
  *   -EINVAL   t or target NULL; unknown flag; already persisted or kept; another process's

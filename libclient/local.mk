@@ -5,6 +5,8 @@ noinst_LTLIBRARIES += %D%/libground.la
 %C%_libground_la_SOURCES = \
 	%D%/beneath.c \
 	%D%/beneath.h \
+	%D%/ending.c \
+	%D%/ending.h \
 	%D%/name.c \
 	%D%/name.h \
 	%D%/remover.c \

@@ -5,6 +5,9 @@
  * daemon's to delete, after it there is no such name any more, and nobody deletes another. So a
  * crash at any moment leaves one outcome, and saying "gone" afterwards only tidies up.
  *
+ * But what was tracked is known by what it is: renamed back to its old name it would be the daemon's
+ * again, had that not heard. So it is kept, acknowledged and on disk, before the move is reported.
+ *
  * The subtle thing: what was made inside a directory that is to stay has entries of its own. They
  * are kept first; until the move the directory's own entry still covers them.
  */
@@ -110,6 +113,14 @@ static int prepare(struct tempfile *t, struct place *p, int dirfd, const struct 
         return 0;
 }
 
+static void end_entry(struct tempfile *t, struct place *p)
+{
+        if (t->is_tracked)
+                entry_gone_elsewhere(p, &t->entry, deadline_in(t->timeout_usec));
+        else
+                entry_gone(p, &t->entry);
+}
+
 static int persist_to(struct tempfile *t, struct place *p, const struct target *g,
                       unsigned int flags)
 {
@@ -136,11 +147,13 @@ static int persist_to(struct tempfile *t, struct place *p, const struct target *
         if (r < 0)
                 return r;
 
-        entry_gone(p, &t->entry);
+        if (sync_fd >= 0 && RETRY(fsync(sync_fd)) < 0)
+                r = -errno;
+        end_entry(t, p);
         ownfd_close(&t->lock);
         free(t->path);
         t->path = TAKE_PTR(path);
-        return sync_fd >= 0 && RETRY(fsync(sync_fd)) < 0 ? -errno : 0;
+        return r;
 }
 
 _public_ int tempfile_persist(struct tempfile *t, const char *target, unsigned int flags)

@@ -207,22 +207,28 @@ int session_random(struct session *s, uint64_t *ret)
 
 /* ---- saying ----------------------------------------------------------------------------------- */
 
+/* To a daemon that knows no difference, unlinked is gone. */
+static int add_one(const struct session *s, const struct session_gone *g, uint8_t *buf, size_t size,
+                   size_t *len)
+{
+        const bool is_known = g->object && (s->client.features & WIRE_FEATURE_UNLINKED) != 0;
+        const struct wire_record record = {
+                .what = is_known ? WIRE_UNLINKED : g->what,
+                .seq = g->seq,
+                .tag_or_id = g->tag_or_id,
+        };
+
+        return wire_add_record(buf, size, len, &record, is_known ? g->object : NULL);
+}
+
 /* Adds what is gone, newest first; *ret_n is how many went in. They stay queued until sent. */
 static void add_gone(const struct session *s, uint8_t *buf, size_t size, size_t *len, size_t *ret_n)
 {
         size_t n;
 
-        for (n = 0; n < MIN(s->n_gone, (size_t) GONE_PER_PACKET); n++) {
-                const struct session_gone *g = &s->gone[s->n_gone - 1 - n];
-                const struct wire_record record = {
-                        .what = g->what,
-                        .seq = g->seq,
-                        .tag_or_id = g->tag_or_id,
-                };
-
-                if (wire_add_record(buf, size, len, &record, NULL) < 0)
+        for (n = 0; n < MIN(s->n_gone, (size_t) GONE_PER_PACKET); n++)
+                if (add_one(s, &s->gone[s->n_gone - 1 - n], buf, size, len) < 0)
                         break;
-        }
         *ret_n = n;
 }
 
@@ -244,8 +250,8 @@ static int send_report(struct session *s, const struct wire_record *made, const 
 
         (void) client_number(&s->client, buf);
         r = client_send(&s->client, buf, len, -1, deadline_usec);
-        if (r == 0)
-                s->n_gone -= n;
+        for (; r == 0 && n > 0; n--)
+                free(s->gone[--s->n_gone].object);
         return r;
 }
 
@@ -295,6 +301,8 @@ static void queue_gone(struct session *s, const struct session_gone *gone)
 {
         if (make_room(s))
                 s->gone[s->n_gone++] = *gone;
+        else
+                free(gone->object);
 }
 
 static void flush_gone_if_due(struct session *s)
@@ -311,13 +319,19 @@ static void flush_gone_if_due(struct session *s)
 
 void session_gone(struct session *s, uint64_t tag_or_id, uint32_t seq)
 {
-        queue_gone(s, &(struct session_gone) { tag_or_id, seq, WIRE_GONE });
+        queue_gone(s, &(struct session_gone) { tag_or_id, seq, WIRE_GONE, NULL });
+        flush_gone_if_due(s);
+}
+
+void session_unlinked(struct session *s, uint64_t id, const char *object)
+{
+        queue_gone(s, &(struct session_gone) { id, 0, WIRE_GONE, strdup(object) });
         flush_gone_if_due(s);
 }
 
 void session_settled(struct session *s, uint64_t id)
 {
-        queue_gone(s, &(struct session_gone) { id, 0, WIRE_SETTLED });
+        queue_gone(s, &(struct session_gone) { id, 0, WIRE_SETTLED, NULL });
         flush_gone(s);
 }
 

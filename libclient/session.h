@@ -35,7 +35,8 @@ struct session_hooks {
 struct session_gone {
         uint64_t tag_or_id;
         uint32_t seq;
-        uint8_t what; /* enum wire_what, but made */
+        uint8_t what; /* WIRE_GONE or WIRE_SETTLED */
+        char *object; /* gone: owned; what it was, if it has ended with that; else NULL */
 };
 
 struct session {
@@ -83,6 +84,9 @@ void session_listen(struct session *s);
 
 /* Says that something is gone, sooner or later. [locked] */
 void session_gone(struct session *s, uint64_t tag_or_id, uint32_t seq);
+
+/* The same, and that @object has ended with it, as ending.h has it. [locked] */
+void session_unlinked(struct session *s, uint64_t id, const char *object);
 
 /* Says that what was registered for another owner exists: at once, if that can be. [locked] */
 void session_settled(struct session *s, uint64_t id);

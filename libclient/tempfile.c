@@ -17,6 +17,7 @@
 
 #include "libclient/deadline.h"
 #include "libclient/dial.h"
+#include "libclient/ending.h"
 #include "libclient/handle.h"
 #include "libclient/process.h"
 #include "libclient/remover.h"
@@ -119,14 +120,10 @@ static int is_same(const struct tempfile *t, int dirfd)
         return st.st_dev == t->dev && st.st_ino == t->ino;
 }
 
-static int delete (struct tempfile *t, int dirfd)
+static int delete_name(const struct tempfile *t, int dirfd)
 {
         int64_t n;
-        int r;
 
-        r = t->is_tracked ? is_same(t, dirfd) : 1;
-        if (r <= 0)
-                return r;
         if (t->entry.kind == WIRE_KIND_DIRECTORY) {
                 /* Most are empty by then. */
                 if (unlinkat(dirfd, handle_name(t), AT_REMOVEDIR) == 0)
@@ -140,6 +137,42 @@ static int delete (struct tempfile *t, int dirfd)
         return 0;
 }
 
+/* What came of what the daemon knows by an id, and so may know by what it is. What has a tag in its name
+ * needs none of that: a sweep finds it, should it come back. */
+struct fate {
+        bool is_elsewhere;             /* under another name: not its end */
+        char object[ENDING_TEXT_SIZE]; /* what has ended; "": nothing has */
+};
+
+static int delete (const struct tempfile *t, int dirfd, struct fate *ret)
+{
+        _cleanup_(closep) int fd = -1;
+        int r;
+
+        r = t->is_tracked ? is_same(t, dirfd) : 1;
+        if (r <= 0)
+                return r;
+        if (t->entry.id != 0)
+                fd = ending_watch(dirfd, handle_name(t));
+        if (fd >= 0)
+                (void) ending_describe(fd, ret->object);
+        r = delete_name(t, dirfd);
+        if (r < 0 || !ending_has_come(fd))
+                ret->object[0] = '\0';
+        ret->is_elsewhere = r == 0 && ending_has_links(fd);
+        return r;
+}
+
+static void end_deleted(struct tempfile *t, struct place *p, const struct fate *f)
+{
+        if (f->object[0])
+                entry_unlinked(p, &t->entry, f->object);
+        else if (f->is_elsewhere)
+                entry_gone_elsewhere(p, &t->entry, deadline_in(t->timeout_usec));
+        else
+                entry_gone(p, &t->entry);
+}
+
 /* Has the directory been removed, or moved away? Whoever did it is the one who knows. */
 static bool is_lost(int r)
 {
@@ -149,13 +182,16 @@ static bool is_lost(int r)
 /* What was in a lost directory counts as gone here; the daemon, which may know it still, will look. */
 static int delete_from(struct tempfile *t, struct place *p, bool *ret_is_held)
 {
+        struct fate f;
         int r, dirfd;
 
+        f.is_elsewhere = false;
+        f.object[0] = '\0';
         dirfd = place_dirfd(p);
-        r = dirfd < 0 ? dirfd : delete (t, dirfd);
+        r = dirfd < 0 ? dirfd : delete (t, dirfd, &f);
         *ret_is_held = r < 0;
         if (r == 0)
-                entry_gone(p, &t->entry);
+                end_deleted(t, p, &f);
         return dirfd < 0 && is_lost(r) ? 0 : r;
 }
 

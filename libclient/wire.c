@@ -12,6 +12,7 @@
 
 #include "libclient/wire.h"
 
+#include "libclient/ending.h"
 #include "libclient/name.h"
 #include "libclient/util.h"
 
@@ -113,10 +114,15 @@ static bool take_record(const uint8_t *packet, size_t len, size_t *at, struct wi
 
 static bool is_record(const struct wire_record *r, const char *name)
 {
+        struct ending_object object;
+
         if (name[r->name_len] != '\0' || r->tag_or_id == 0)
                 return false;
         if (r->what == WIRE_GONE || r->what == WIRE_SETTLED)
                 return r->kind == 0 && r->name_len == 0 && (r->what == WIRE_GONE || r->seq == 0);
+        if (r->what == WIRE_UNLINKED)
+                return r->kind == 0 && r->seq == 0 && strlen(name) == r->name_len &&
+                       ending_read(name, &object);
         return r->what == WIRE_MADE && is_kind(r->kind) && r->seq != 0 &&
                name_is_component(name, r->name_len);
 }

@@ -99,15 +99,17 @@ enum wire_state {
 struct wire_welcome {
         struct wire_header header;
         uint64_t nonce;
-        uint32_t features; /* none defined yet */
+        uint32_t features; /* WIRE_FEATURE_...: what the daemon understands, too */
         uint32_t reserved;
 };
 static_assert(sizeof(struct wire_welcome) == 24, "");
 
+#define WIRE_FEATURE_UNLINKED (1U << 0) /* in REPORT */
+
 struct wire_hello {
         struct wire_header header;
         uint64_t nonce;
-        uint32_t features;
+        uint32_t features; /* 0: none has to be asked for */
         uint32_t reserved;
 };
 static_assert(sizeof(struct wire_hello) == 24, "");
@@ -153,14 +155,17 @@ enum wire_what {
         WIRE_MADE = 1,
         WIRE_GONE = 2,    /* no name: name_len is 0; the NUL is there all the same */
         WIRE_SETTLED = 3, /* as gone: reserved for another owner, it exists; that one holds it */
+        /* As gone, by the entry's id, if that was answered: its owner has unlinked it, and no link is
+         * left, so only a power cut can bring it back. The name is the object's, as ending.h has it. */
+        WIRE_UNLINKED = 4,
 };
 
 struct wire_record {
         uint8_t what; /* enum wire_what */
-        uint8_t kind; /* made: enum wire_kind; gone: 0 */
+        uint8_t kind; /* made: enum wire_kind; else 0 */
         uint16_t name_len;
         uint32_t seq;       /* number of the entry under its tag; 0 with tag 0 */
-        uint64_t tag_or_id; /* with a seq: the tag. Without (gone only): the entry's id */
+        uint64_t tag_or_id; /* with a seq: the tag. Without (but made): the entry's id */
 };
 static_assert(sizeof(struct wire_record) == 16, "");
 

@@ -71,6 +71,7 @@ check_programs = \
 	%D%/test-library \
 	%D%/test-name \
 	%D%/test-namespaces \
+	%D%/test-power \
 	%D%/test-processes \
 	%D%/test-pseudo \
 	%D%/test-remover \
@@ -176,6 +177,13 @@ remover_fixture = \
 %C%_test_processes_SOURCES = %D%/test-processes.c
 %C%_test_processes_CPPFLAGS = $(check_cppflags)
 %C%_test_processes_LDADD = $(check_ldadd)
+
+%C%_test_power_SOURCES = \
+	%D%/power-disk.c \
+	%D%/power-disk.h \
+	%D%/test-power.c
+%C%_test_power_CPPFLAGS = $(check_cppflags) $(SQLITE_CFLAGS)
+%C%_test_power_LDADD = $(check_ldadd) $(SQLITE_LIBS)
 
 %C%_test_pseudo_SOURCES = %D%/test-pseudo.c
 %C%_test_pseudo_CPPFLAGS = $(check_cppflags)
@@ -307,6 +315,7 @@ unit_programs = \
 	%D%/test-said \
 	%D%/test-store \
 	%D%/test-store-disk \
+	%D%/test-store-ended \
 	%D%/test-tombstone \
 	%D%/test-usage
 check_PROGRAMS += $(unit_programs)
@@ -351,6 +360,10 @@ unit_ldadd = \
 %C%_test_store_disk_SOURCES = %D%/test-store-disk.c
 %C%_test_store_disk_CPPFLAGS = $(unit_cppflags)
 %C%_test_store_disk_LDADD = $(unit_ldadd)
+
+%C%_test_store_ended_SOURCES = %D%/test-store-ended.c
+%C%_test_store_ended_CPPFLAGS = $(unit_cppflags)
+%C%_test_store_ended_LDADD = $(unit_ldadd)
 
 %C%_test_identity_SOURCES = %D%/test-identity.c
 %C%_test_identity_CPPFLAGS = $(unit_cppflags)

@@ -7,7 +7,10 @@
 #include "libclient/wire.h"
 
 #include <check.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 
+#include "libclient/ending.h"
 #include "libclient/name.h"
 #include "libclient/util.h"
 #include "tests/wire-samples.h"
@@ -22,6 +25,32 @@ static const struct {
           "\xff\n" },
         { { .what = WIRE_GONE, .tag_or_id = 1 }, "" },
         { { .what = WIRE_MADE, .kind = WIRE_KIND_DIRECTORY, .seq = 2, .tag_or_id = 1 }, "..." },
+        { { .what = WIRE_UNLINKED, .tag_or_id = 1 }, SAMPLE_OBJECT },
+};
+
+/* Each is wrong in one thing. */
+static const struct {
+        struct wire_record record;
+        const char *name;
+} wrong_records[] = {
+        { { .what = 5, .tag_or_id = 1 }, "" },
+        { { .what = WIRE_GONE, .tag_or_id = 1 }, SAMPLE_OBJECT },
+        { { .what = WIRE_SETTLED, .seq = 1, .tag_or_id = SAMPLE_TAG }, "" },
+        { { .what = WIRE_UNLINKED, .seq = 1, .tag_or_id = SAMPLE_TAG }, SAMPLE_OBJECT },
+        { { .what = WIRE_UNLINKED, .kind = WIRE_KIND_FILE, .tag_or_id = 1 }, SAMPLE_OBJECT },
+        { { .what = WIRE_UNLINKED, .tag_or_id = 0 }, SAMPLE_OBJECT },
+        { { .what = WIRE_UNLINKED, .tag_or_id = 1 }, "" },
+        { { .what = WIRE_UNLINKED, .tag_or_id = 1 }, SAMPLE_OBJECT "0" },
+        { { .what = WIRE_UNLINKED, .tag_or_id = 1 }, SAMPLE_OBJECT "0G" },
+        { { .what = WIRE_UNLINKED, .tag_or_id = 1 },
+          "0100000000000000"
+          "00800000"
+          "01000000" },
+        { { .what = WIRE_UNLINKED, .tag_or_id = 1 },
+          "0100000000000000"
+          "01800000"
+          "01000000"
+          "ab" },
 };
 
 static const struct wire_row plain_row = {
@@ -80,6 +109,41 @@ START_TEST(records_come_back_as_they_were_added)
         }
         ck_assert(!wire_next_record(packet.data, packet.len, &offset, &r, &name));
         ck_assert_uint_eq(offset, packet.len);
+}
+END_TEST
+
+START_TEST(records_that_make_no_sense_are_refused)
+{
+        packet.len = 0;
+        ck_assert_int_eq(
+                add_record(WIRE_PACKET_MAX, &wrong_records[_i].record, wrong_records[_i].name), 0);
+        ck_assert_int_eq(packet_check(&packet, false), -EBADMSG);
+}
+END_TEST
+
+START_TEST(what_is_said_of_an_object_comes_back)
+{
+        char name[] = "/tmp/ending-XXXXXX", text[ENDING_TEXT_SIZE];
+        const int made = mkstemp(name), fd = ending_watch(AT_FDCWD, name);
+        struct ending_object o;
+        struct stat st;
+
+        ck_assert_int_ge(made, 0);
+        ck_assert_int_eq(fstat(made, &st), 0);
+        ck_assert(!ending_has_come(fd));
+        ck_assert(ending_has_links(fd));
+        if (ending_describe(fd, text)) { /* /tmp may be without handles */
+                ck_assert(ending_read(text, &o));
+                ck_assert_uint_eq(o.ino, st.st_ino);
+                ck_assert_uint_eq(o.mode, S_IFREG);
+        }
+        ck_assert_int_eq(unlink(name), 0);
+        ck_assert(ending_has_come(fd));
+        ck_assert(!ending_has_links(fd));
+        ck_assert(!ending_has_come(-1));
+        ck_assert(!ending_has_links(-1));
+        (void) close(fd);
+        (void) close(made);
 }
 END_TEST
 
@@ -274,6 +338,9 @@ static Suite *lists_suite(void)
         TCase *lists = tcase_create("lists");
 
         tcase_add_test(lists, records_come_back_as_they_were_added);
+        tcase_add_loop_test(lists, records_that_make_no_sense_are_refused, 0,
+                            (int) ARRAY_SIZE(wrong_records));
+        tcase_add_test(lists, what_is_said_of_an_object_comes_back);
         tcase_add_test(lists, rows_come_back_as_they_were_added);
         tcase_add_test(lists, empty_lists_pass_and_have_nothing_to_walk);
         tcase_add_test(lists, header_that_is_there_keeps_its_fields);

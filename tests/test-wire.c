@@ -74,7 +74,7 @@ static const struct field {
 
 #define MADE_AT sizeof(struct wire_report)
 #define GONE_AT (MADE_AT + sizeof(struct wire_record) + sizeof(SAMPLE_NAME))
-        IN(WIRE_REPORT, 0, wire_report, count, RANGE, 2, 2),
+        IN(WIRE_REPORT, 0, wire_report, count, RANGE, 3, 3),
         IN(WIRE_REPORT, 0, wire_report, reserved, ZERO),
         IN(WIRE_REPORT, 0, wire_report, reserved2, ZERO),
         IN(WIRE_REPORT, MADE_AT, wire_record, what, RANGE, WIRE_MADE, WIRE_MADE),

@@ -83,10 +83,12 @@ static void build_report(struct packet *p)
                 .tag_or_id = SAMPLE_TAG,
         };
         const struct wire_record gone = { .what = WIRE_GONE, .tag_or_id = 17 };
+        const struct wire_record unlinked = { .what = WIRE_UNLINKED, .tag_or_id = 18 };
 
         packet_put(p, &m, sizeof(m));
         require(wire_add_record(p->data, sizeof(p->data), &p->len, &made, SAMPLE_NAME) == 0);
         require(wire_add_record(p->data, sizeof(p->data), &p->len, &gone, "") == 0);
+        require(wire_add_record(p->data, sizeof(p->data), &p->len, &unlinked, SAMPLE_OBJECT) == 0);
 }
 
 static void build_register(struct packet *p, uint16_t opcode, uint32_t seq)

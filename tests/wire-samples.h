@@ -21,6 +21,8 @@
 /* Paths and names of any bytes are good ones. */
 #define SAMPLE_PATH "/var/tmp/\xff\n"
 #define SAMPLE_NAME "tmp\xfe x"
+#define SAMPLE_OBJECT                                                                              \
+        "010000000000000000800000810000000c00000000000000" /* inode 1, a file, and its handle */
 #define SAMPLE_VERSION "0.1.0"
 
 struct packet {
