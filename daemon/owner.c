@@ -29,7 +29,7 @@
 
 #define ARGUMENTS_MAX 1024U
 #define START_FIELD 22
-#define TIME_NS_INITIAL 0xeffffffaU /* the inode of the time namespace that a machine boots with */
+#define NSEC_PER_SEC UINT64_C(1000000000)
 
 int process_read_start(pid_t pid, uint64_t *ret)
 {
@@ -57,6 +57,28 @@ int process_read_start(pid_t pid, uint64_t *ret)
         return 0;
 }
 
+/*
+ * How far this time namespace's clock of start times is from the machine's, as a mark beside the inode
+ * of the pid namespace; 0: not at all. The namespace's own inode would tell less: the next one gets it.
+ */
+static uint64_t read_clock_mark(void)
+{
+        uint64_t shift = 0;
+        char line[128];
+        int64_t sec;
+        long nsec;
+        FILE *f;
+
+        f = fopen("/proc/self/timens_offsets", "re");
+        if (!f)
+                return 0; /* this kernel has none */
+        while (fgets(line, sizeof(line), f))
+                if (sscanf(line, "boottime %" SCNd64 " %ld", &sec, &nsec) == 2)
+                        shift = (uint64_t) sec * NSEC_PER_SEC + (uint64_t) nsec;
+        (void) fclose(f);
+        return shift * UINT64_C(0x9e3779b97f4a7c15) & UINT64_C(0xffffffff00000000);
+}
+
 /* What the service manager goes by comes first: a sandbox can hide the id of a container's boot
  * behind its host's. */
 static int read_boot(sd_id128_t *ret)
@@ -78,10 +100,9 @@ int epoch_now(struct epoch *ret)
         if (stat("/proc/self/ns/pid", &st) < 0)
                 return -errno;
         e.pid_ns = st.st_ino;
-        /* Start times are told by the reader's clock: in another time namespace they mean as
-         * little as pids do in another pid namespace. */
-        if (stat("/proc/self/ns/time", &st) == 0 && st.st_ino != TIME_NS_INITIAL)
-                e.pid_ns ^= (uint64_t) st.st_ino << 32;
+        /* Start times are told by the reader's clock: by another one they mean as little as pids do
+         * in another pid namespace. */
+        e.pid_ns ^= read_clock_mark();
         /* Hidden from an ordinary user (hidepid): then boot and namespace must do. */
         r = process_read_start(1, &e.init_start);
         if (r < 0 && r != -ESRCH && r != -EACCES && r != -EPERM)

@@ -12,11 +12,11 @@
 #include <sys/types.h>
 #include <systemd/sd-id128.h>
 
-/* What a pid and a start time count in: a boot, a pid namespace (and a time namespace that is not
- * the machine's), and the start of its pid 1 (a restarted container has the same boot id). */
+/* What a pid and a start time count in: a boot, a pid namespace (and a clock that is not the
+ * machine's), and the start of its pid 1 (a restarted container has the same boot id). */
 struct epoch {
         sd_id128_t boot;
-        uint64_t pid_ns; /* inode, mixed with the time namespace's */
+        uint64_t pid_ns; /* inode, mixed with how the time namespace's clock differs */
         uint64_t init_start;
 };
 

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/pidfd.h>
@@ -358,6 +359,54 @@ END_TEST
 
 /* ---- peers ---- */
 
+/* Where clocks are that much later. False: there is no such here. */
+static bool epoch_later(unsigned int sec, struct epoch *ret)
+{
+        int ends[2], fd;
+        ssize_t n;
+        pid_t pid;
+
+        ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+        pid = fork();
+        ck_assert_int_ge(pid, 0);
+        if (pid == 0) {
+                if (unshare(CLONE_NEWTIME) < 0)
+                        _exit(1);
+                fd = open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
+                if (dprintf(fd, "boottime %u 0\n", sec) < 0)
+                        _exit(1);
+                pid = fork(); /* only children are in there */
+                if (pid == 0)
+                        _exit(epoch_now(ret) < 0 ||
+                              write(ends[1], ret, sizeof(*ret)) != sizeof(*ret));
+                (void) waitpid(pid, NULL, 0);
+                _exit(0);
+        }
+        (void) close(ends[1]);
+        n = read(ends[0], ret, sizeof(*ret));
+        (void) close(ends[0]);
+        (void) waitpid(pid, NULL, 0);
+        return n == sizeof(*ret);
+}
+
+/* Not by the inode of its namespace: that is the next one's as soon as it has gone. */
+START_TEST(another_clock_is_another_epoch)
+{
+        struct epoch now, day, again, week;
+
+        SKIP_UNLESS_ROOT("to make a time namespace");
+        ck_assert_int_eq(epoch_now(&now), 0);
+        if (!epoch_later(86400, &day))
+                SKIP("there are no time namespaces");
+        ck_assert(epoch_later(86400, &again));
+        ck_assert(epoch_later(7 * 86400, &week));
+        ck_assert_uint_ne(day.pid_ns, now.pid_ns);
+        ck_assert_uint_ne(week.pid_ns, now.pid_ns);
+        ck_assert_uint_ne(week.pid_ns, day.pid_ns);
+        ck_assert_uint_eq(again.pid_ns, day.pid_ns);
+}
+END_TEST
+
 START_TEST(peer_of_a_socket_has_a_pidfd)
 {
         bool is_exact = _i == 0;
@@ -397,6 +446,7 @@ static Suite *owner_suite(void)
         tcase_add_test(t, main_thread_may_end_before_others);
         tcase_add_test(t, executing_a_program_changes_nothing);
         tcase_add_test(t, epoch_stays);
+        tcase_add_test(t, another_clock_is_another_epoch);
         tcase_add_test(t, service_manager_says_which_boot_it_is);
         tcase_add_test(t, verdicts);
         tcase_add_loop_test(t, peer_of_a_socket_has_a_pidfd, 0, 2);
