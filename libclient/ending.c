@@ -33,21 +33,12 @@ bool ending_has_come(int fd)
         return fd >= 0 && fstat(fd, &st) == 0 && st.st_nlink == 0;
 }
 
-/* How a file system counts the links of directories is its own affair; nobody can make one. */
-bool ending_has_links(int fd)
-{
-        struct stat st;
-
-        return fd >= 0 && fstat(fd, &st) == 0 && st.st_nlink > 0 && !S_ISDIR(st.st_mode);
-}
-
-static bool read_object(int fd, struct ending_object *o)
+static bool read_object(int fd, const struct stat *st, struct ending_object *o)
 {
         union {
                 struct file_handle h;
                 char space[sizeof(struct file_handle) + ENDING_HANDLE_MAX];
         } u;
-        struct stat st;
         int mount_id, r;
 
         u.h.handle_bytes = ENDING_HANDLE_MAX;
@@ -56,11 +47,11 @@ static bool read_object(int fd, struct ending_object *o)
                 u.h.handle_bytes = ENDING_HANDLE_MAX;
                 r = name_to_handle_at(fd, "", &u.h, &mount_id, AT_EMPTY_PATH | AT_HANDLE_FID);
         }
-        if (r < 0 || u.h.handle_bytes == 0 || fstat(fd, &st) < 0)
+        if (r < 0 || u.h.handle_bytes == 0)
                 return false;
         *o = (struct ending_object) {
-                .ino = st.st_ino,
-                .mode = st.st_mode & S_IFMT,
+                .ino = st->st_ino,
+                .mode = st->st_mode & S_IFMT,
                 .handle_type = u.h.handle_type,
                 .handle_len = u.h.handle_bytes,
         };
@@ -80,19 +71,28 @@ static char *put_hex(char *at, const void *data, size_t len)
         return at;
 }
 
-bool ending_describe(int fd, char text[ENDING_TEXT_SIZE])
+static void write_text(const struct ending_object *o, char *at)
+{
+        at = put_hex(at, &o->ino, sizeof(o->ino));
+        at = put_hex(at, &o->mode, sizeof(o->mode));
+        at = put_hex(at, &o->handle_type, sizeof(o->handle_type));
+        at = put_hex(at, o->handle, o->handle_len);
+        *at = '\0';
+}
+
+enum ending ending_tell(int fd, char text[ENDING_TEXT_SIZE])
 {
         struct ending_object o;
-        char *at = text;
+        struct stat st;
 
-        if (!read_object(fd, &o))
-                return false;
-        at = put_hex(at, &o.ino, sizeof(o.ino));
-        at = put_hex(at, &o.mode, sizeof(o.mode));
-        at = put_hex(at, &o.handle_type, sizeof(o.handle_type));
-        at = put_hex(at, o.handle, o.handle_len);
-        *at = '\0';
-        return true;
+        *text = '\0';
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return ENDING_UNKNOWN;
+        if (st.st_nlink > 0) /* of directories each file system counts its own way */
+                return S_ISDIR(st.st_mode) ? ENDING_UNKNOWN : ENDING_ELSEWHERE;
+        if (read_object(fd, &st, &o))
+                write_text(&o, text);
+        return ENDING_COME;
 }
 
 static int digit_of(char c)

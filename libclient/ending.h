@@ -26,12 +26,17 @@ struct ending_object {
 /* Before the name is deleted: a descriptor of what it leads to, or -1. */
 int ending_watch(int dirfd, const char *name);
 
-/* After it: does nothing lead there any more; or something else, for sure? */
+/* After it: does nothing lead there any more? */
 bool ending_has_come(int fd);
-bool ending_has_links(int fd);
 
-/* Describes it as a text, for the wire. False: its file system gives no handles. */
-bool ending_describe(int fd, char text[ENDING_TEXT_SIZE]);
+enum ending {
+        ENDING_UNKNOWN, /* also: there is no such object, or nobody can make it a link (a directory) */
+        ENDING_COME,
+        ENDING_ELSEWHERE, /* it has another link */
+};
+
+/* The same, and describes what has ended as a text, for the wire; "": there is nothing to tell it by. */
+enum ending ending_tell(int fd, char text[ENDING_TEXT_SIZE]);
 
 /* The other way. False: that is no such text. */
 bool ending_read(const char *text, struct ending_object *ret);

@@ -137,37 +137,31 @@ static int delete_name(const struct tempfile *t, int dirfd)
         return 0;
 }
 
-/* What came of what the daemon knows by an id, and so may know by what it is. What has a tag in its name
- * needs none of that: a sweep finds it, should it come back. */
-struct fate {
-        bool is_elsewhere;             /* under another name: not its end */
-        char object[ENDING_TEXT_SIZE]; /* what has ended; "": nothing has */
-};
-
-static int delete (const struct tempfile *t, int dirfd, struct fate *ret)
+/* What the daemon knows by an id it may know by what it is: how that has ended is said, too. What has a
+ * tag in its name needs none of that: a sweep finds it, should it come back. */
+static int delete (const struct tempfile *t, int dirfd, enum ending *ret_ending,
+                   char object[ENDING_TEXT_SIZE])
 {
         _cleanup_(closep) int fd = -1;
         int r;
 
+        *ret_ending = ENDING_UNKNOWN;
         r = t->is_tracked ? is_same(t, dirfd) : 1;
         if (r <= 0)
                 return r;
         if (t->entry.id != 0)
                 fd = ending_watch(dirfd, handle_name(t));
-        if (fd >= 0)
-                (void) ending_describe(fd, ret->object);
         r = delete_name(t, dirfd);
-        if (r < 0 || !ending_has_come(fd))
-                ret->object[0] = '\0';
-        ret->is_elsewhere = r == 0 && ending_has_links(fd);
+        if (r == 0)
+                *ret_ending = ending_tell(fd, object);
         return r;
 }
 
-static void end_deleted(struct tempfile *t, struct place *p, const struct fate *f)
+static void end_deleted(struct tempfile *t, struct place *p, enum ending ending, const char *object)
 {
-        if (f->object[0])
-                entry_unlinked(p, &t->entry, f->object);
-        else if (f->is_elsewhere)
+        if (ending == ENDING_COME && *object)
+                entry_unlinked(p, &t->entry, object);
+        else if (ending == ENDING_ELSEWHERE)
                 entry_gone_elsewhere(p, &t->entry, deadline_in(t->timeout_usec));
         else
                 entry_gone(p, &t->entry);
@@ -182,16 +176,15 @@ static bool is_lost(int r)
 /* What was in a lost directory counts as gone here; the daemon, which may know it still, will look. */
 static int delete_from(struct tempfile *t, struct place *p, bool *ret_is_held)
 {
-        struct fate f;
+        char object[ENDING_TEXT_SIZE];
+        enum ending ending;
         int r, dirfd;
 
-        f.is_elsewhere = false;
-        f.object[0] = '\0';
         dirfd = place_dirfd(p);
-        r = dirfd < 0 ? dirfd : delete (t, dirfd, &f);
+        r = dirfd < 0 ? dirfd : delete (t, dirfd, &ending, object);
         *ret_is_held = r < 0;
         if (r == 0)
-                end_deleted(t, p, &f);
+                end_deleted(t, p, ending, object);
         return dirfd < 0 && is_lost(r) ? 0 : r;
 }
 
