@@ -12,6 +12,8 @@
 #include "daemon/registry-internal.h"
 #include "libclient/util.h"
 
+#define OWNERS_MAX 256U /* of one entry: each further one is a row that no limit counts */
+
 static int find_token(struct registry *g, const struct peer *p, uint64_t id, struct owner **ret)
 {
         struct owner *o = registry_owner(g, id);
@@ -89,6 +91,24 @@ struct claiming {
         struct wire_claim claim;
 };
 
+static int count_claim(uint64_t owner, void *userdata)
+{
+        ++*(unsigned int *) userdata;
+        return 0;
+}
+
+/* Who gives takes the place of his own. */
+static int may_claim(struct registry *g, const struct wire_claim *m, const struct store_entry *e)
+{
+        unsigned int n = 1; /* the one in its row */
+        int r;
+
+        if (m->flags & WIRE_CLAIM_GIVE)
+                return 0;
+        r = store_each_claim(g->store, e->id, count_claim, &n);
+        return r < 0 ? r : n >= OWNERS_MAX ? -EDQUOT : 0;
+}
+
 static void record_durable(struct registry *g, struct request *r, uint64_t id)
 {
         r->id = id;
@@ -105,6 +125,8 @@ int claim_apply(struct registry *g, struct peer *p, const struct wire_claim *m, 
         int error;
 
         error = register_find_changeable(g, p, &m->ref, &e);
+        if (error >= 0)
+                error = may_claim(g, m, &e);
         if (error < 0)
                 return error;
         /* Who gives what another's row says is his own claim's to give up, or root's to change. */
@@ -177,6 +199,8 @@ void registry_claim(struct registry *g, struct peer *p, const void *packet, int 
 
         memcpy(&m, packet, sizeof(m));
         error = register_find_changeable(g, p, &m.ref, &e);
+        if (error >= 0)
+                error = may_claim(g, &m, &e); /* before an owner is made for it */
         if (error >= 0 && m.owner.kind == WIRE_OWNER_DESCRIPTOR) {
                 error = descriptor_claim(g, &m, &e, fd, r);
                 if (error >= 0)

@@ -461,7 +461,7 @@ int tempfile_give(struct tempfile *t, int pidfd);
  * @t: stays valid; tempfile_close() ends this process's share only
  *
  * tempfile_persist() and tempfile_keep() are for all of them: then it is nobody's any more.
- * Otherwise, and in what it returns, as tempfile_give(). Since: 0.1
+ * Otherwise, and in what it returns, as tempfile_give(); -EDQUOT also: it has 256 owners. Since: 0.1
  */
 int tempfile_share(struct tempfile *t, int pidfd);
 

@@ -197,6 +197,22 @@ START_TEST(what_is_shared_goes_with_the_last_of_its_owners)
 }
 END_TEST
 
+START_TEST(nothing_has_more_owners_than_it_may)
+{
+        struct tempfile *t = make_file(), *second = make_file();
+
+        other.owner_kind = TEMPFILE_OWNER_LEASE;
+        for (unsigned int i = 1; i < 256; i++) {
+                other.lease_sec = LONG_SEC + i;
+                ck_assert_int_eq(tempfile_share_with(t, &other), 0);
+        }
+        ck_assert_int_eq(tempfile_share_with(t, &other), -EDQUOT);
+        ck_assert_int_eq(tempfile_share_with(second, &other), 0);
+        ck_assert_int_eq(tempfile_keep(t), 0); /* all of them let go of it */
+        ck_assert_int_eq(unlink(tempfile_path(t)), 0);
+}
+END_TEST
+
 START_TEST(closing_what_is_shared_ends_the_share_alone)
 {
         struct tempfile *t = make_file();
@@ -719,6 +735,7 @@ static Suite *suite_of_claims(void)
         tcase_add_test(c, what_was_given_goes_although_its_giver_lives);
         tcase_add_test(c, what_is_in_a_directory_goes_with_it);
         tcase_add_test(c, what_is_shared_goes_with_the_last_of_its_owners);
+        tcase_add_test(c, nothing_has_more_owners_than_it_may);
         tcase_add_test(c, closing_what_is_shared_ends_the_share_alone);
         tcase_add_test(c, who_persists_or_keeps_what_is_shared_does_so_for_all);
         tcase_add_test(c, what_can_not_be_given_is_refused_and_stays);
