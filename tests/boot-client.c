@@ -7,6 +7,7 @@
  *                                         "unit" they are the service's and not the process's
  *     boot-client churn DIR               goes on making files and closing the oldest; ends with
  *                                         status 1 if one can't be made
+ *     boot-client mount DIR BACKING UID   serves a FUSE mount that lets in nobody but that user
  */
 
 #include <errno.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "libclient/libtempfile.h"
+#include "tests/fuse-server.h"
 
 #define RING 32U
 
@@ -64,10 +66,29 @@ static int churn(const struct tempfile_options *o)
         }
 }
 
+static int serve_mount(const char *dir, const char *backing, unsigned long uid)
+{
+        struct fuse_server_options o = { .backing = backing,
+                                         .mount_point = dir,
+                                         .uid = (uid_t) uid,
+                                         .gid = (gid_t) uid,
+                                         .record_fd = -1 };
+        struct fuse_server s;
+        int r = fuse_server_start(&s, &o);
+
+        if (r < 0)
+                return fail(dir, r);
+        (void) sd_notify(0, "READY=1");
+        stay();
+        return EXIT_SUCCESS;
+}
+
 int main(int argc, char *argv[])
 {
         struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
 
+        if (argc == 5 && strcmp(argv[1], "mount") == 0)
+                return serve_mount(argv[2], argv[3], strtoul(argv[4], NULL, 10));
         if (argc >= 3)
                 o.dir = argv[2];
         if (argc == 5 && strcmp(argv[4], "unit") == 0)
@@ -78,6 +99,7 @@ int main(int argc, char *argv[])
                 return hold(&o, strtoul(argv[3], NULL, 10));
         if (argc == 3 && strcmp(argv[1], "churn") == 0)
                 return churn(&o);
-        (void) fprintf(stderr, "Usage: boot-client hold DIR COUNT [unit] | churn DIR\n");
+        (void) fprintf(stderr, "Usage: boot-client hold DIR COUNT [unit] | churn DIR |\n"
+                               "       mount DIR BACKING UID\n");
         return 2;
 }

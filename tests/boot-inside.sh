@@ -272,6 +272,18 @@ users_see_and_delete_their_own() {
         kill_service of-tf-bob.service && wait_until is_empty "$work/users"
 }
 
+# Where not even root is let in, and the daemon's sandbox must let a process become the user.
+users_own_mount() {
+    local dir=$work/fuse
+
+    make_directory "$dir" && make_directory "$dir/backing" tf-alice && make_directory "$dir/mnt" tf-alice
+    start fuse -- boot-client mount "$dir/mnt" "$dir/backing" "$(id -u tf-alice)" &&
+        ! ls "$dir/mnt" 2>/dev/null &&
+        start on-fuse User=tf-alice -- boot-client hold "$dir/mnt" 10 && holds "$dir/backing" 10 &&
+        kill_service on-fuse.service && wait_until is_empty "$dir/backing" || { tempfilectl list; return 1; }
+    systemctl stop fuse.service
+}
+
 user_instance() {
     local uid
 
@@ -350,6 +362,11 @@ first_boot() {
     check "a hang is caught by the watchdog and loses nothing" watchdog_ends_a_hang
     check "what ended while the daemon was stopped is reaped at its start" ended_while_stopped
     check "each user has what is his" users_see_and_delete_their_own
+    if [[ -c /dev/fuse ]]; then
+        check "what is on a user's own FUSE mount is deleted" users_own_mount
+    else
+        skip "what is on a user's own FUSE mount is deleted" "there is no /dev/fuse"
+    fi
     if systemctl start "user@$(id -u tf-alice).service"; then
         check "a user has an instance of his own" user_instance
     else

@@ -507,7 +507,7 @@ check_PROGRAMS += %D%/crashpoint
 check_PROGRAMS += %D%/boot-client
 %C%_boot_client_SOURCES = %D%/boot-client.c
 %C%_boot_client_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS)
-%C%_boot_client_LDADD = libclient/libtempfile-core.la libclient/libground.la $(SYSTEMD_LIBS)
+%C%_boot_client_LDADD = %D%/libtestutil.la libclient/libtempfile-core.la libclient/libground.la $(SYSTEMD_LIBS)
 
 dist_check_SCRIPTS = \
 	%D%/test-bench.sh \

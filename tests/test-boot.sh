@@ -89,15 +89,16 @@ install_test() {
 
 # boot NUMBER SECONDS
 boot() {
-    local number=$1 limit=$2
+    local number=$1 limit=$2 device=()
 
+    [[ ! -c /dev/fuse ]] || device=(--bind=/dev/fuse)
     cat >"$work/root/etc/systemd/system/boot-test.service" <<UNIT
 [Service]
 ExecStart=/usr/bin/boot-inside.sh $number /mnt/out
 UNIT
     rm -f "$work/out"/{results,errors,started,finished}
     timeout --kill-after=5 "$limit" systemd-nspawn --quiet --directory="$work/root" --boot \
-        --register=no --keep-unit --link-journal=no --console=pipe \
+        --register=no --keep-unit --link-journal=no --console=pipe "${device[@]}" \
         --bind="$work/out:/mnt/out" --bind="$work/persistent:/srv/boot-test" \
         systemd.unit=multi-user.target </dev/null >"$work/console" 2>&1
 }
