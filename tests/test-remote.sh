@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # tempfilectl --host: what ssh(1) is called with, what the host's shell makes of it, and how it ends.
-# In ssh's place is a script that notes its arguments and has a shell execute the last, elsewhere.
+# In ssh's place is a script that notes its arguments and has a shell execute the last, elsewhere; at
+# the end ssh itself, whose sshd talks to it through a pipe: nothing listens to a network.
 
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/shell-fixture.sh"
@@ -151,11 +152,137 @@ test_terminal() {
     check "also scan, when it deletes" [ "${words[1]}" = -t ]
 }
 
+# ---- ssh itself -------------------------------------------------------------------------------
+
+have_sshd() {
+    sshd=$(PATH=$PATH:/usr/sbin:/sbin command -v sshd) && ssh=$(PATH=${PATH#*:} command -v ssh) &&
+        command -v ssh-keygen >/dev/null
+}
+
+# Hosts "here" and "bare", which has no tempfilectl, and "away", which can't be reached.
+make_hosts() {
+    local name
+
+    [[ -d /run/sshd ]] || { mkdir /run/sshd && made_run=/run/sshd; } # its place to be nobody in
+    mkdir "$work/ssh.d"
+    for name in host user; do
+        ssh-keygen -q -t ed25519 -N '' -f "$work/ssh.d/$name" || return 1
+    done
+    for name in here bare; do
+        cat >"$work/ssh.d/sshd-$name" <<END
+HostKey $work/ssh.d/host
+AuthorizedKeysFile $work/ssh.d/user.pub
+StrictModes no
+UsePAM no
+PermitRootLogin yes
+PidFile none
+PrintMotd no
+SetEnv TEMPFILED_SOCKET=$TEMPFILED_SOCKET PATH=$([[ $name == bare ]] || echo "$work/bin:")/usr/bin:/bin
+END
+        cat >>"$work/ssh.d/config" <<END
+Host $name
+    ProxyCommand $sshd -i -f $work/ssh.d/sshd-$name 2>>$work/ssh.d/log
+END
+    done
+    cat >>"$work/ssh.d/config" <<END
+Host away
+    ProxyCommand false
+Host *
+    IdentityFile $work/ssh.d/user
+    IdentitiesOnly yes
+    UserKnownHostsFile $work/ssh.d/known
+    StrictHostKeyChecking accept-new
+    LogLevel ERROR
+END
+    printf '#!/bin/sh\nexec %s -F %s/ssh.d/config "$@"\n' "$ssh" "$work" >"$work/bin/ssh"
+}
+
+# Answers what is asked at a terminal: COMMAND ANSWER
+answer() {
+    out=$(python3 - "$1" "$2" <<'END'
+import os, pty, sys
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp('sh', ['sh', '-c', sys.argv[1]])
+text, awaited = b'', sys.argv[2].encode()
+try:
+    while chunk := os.read(fd, 4096):
+        text += chunk
+        if awaited and (b'?' in text or b'registered' in text):
+            os.write(fd, awaited)
+            awaited = b''
+except OSError:
+    pass # the terminal's other end is closed
+_, status = os.waitpid(pid, 0)
+sys.stdout.buffer.write(text)
+sys.exit(os.waitstatus_to_exitcode(status))
+END
+    )
+    status=$?
+    return $status
+}
+
+test_ssh() {
+    local path other subject made_run=
+
+    if [[ $EUID != 0 ]]; then
+        tap_skip "ssh itself" "needs root, to log in"
+        return
+    elif ! have_sshd; then
+        tap_skip "ssh itself" "needs sshd and ssh"
+        return
+    fi
+    make_hosts
+    mkdir "$odd"
+    path=$("$ctl" mktemp --owner-pid=$$ -p "$odd" -- $'--a\' XXXXX.\n')$'\n'
+    other=$("$ctl" mktemp --owner-pid=$$ -p "$files")
+    ctl -H here list --json --under "$odd"
+    check "ssh: list" has_path "$path"
+    ctl -H root@here show --json "$path"
+    check "ssh: show, of an odd name" has_path "$path"
+    check "ssh: none of it is executed" [ ! -e "$HOME/hit" -a ! -e hit ]
+    ctl -H here status
+    check "ssh: status" [ "$status:${out/*Version: *PID: $daemon_pid*/all}" = 0:all ]
+    ctl -H here show 4294967295.4294967295
+    check "ssh: the exit status is the command's" [ "$status:${err%%:*}" = 1:tempfilectl ]
+    ctl -H here list --uid 'no such'
+    check "ssh: also of bad values" [ "$status" = 2 ]
+    ctl -H bare list
+    check "ssh: no tempfilectl there" [ "$status:${err/*tempfilectl*not found*/told}" = 127:told ]
+    ctl -H away list
+    check "ssh: a host out of reach" [ "$status:${out:-nothing}" = 255:nothing ]
+    ctl -H here reap "$other"
+    check "ssh: reap leaves what has an owner" [ "$status" = 1 -a -e "$other" ]
+
+    answer "'$ctl' -H here keep --pid=$$" $'n\r'
+    check "ssh: what may ask asks, and takes a no" [ "$status" = 1 -a -n "$("$ctl" list --no-legend --pid=$$)" ]
+    answer "'$ctl' -H here monitor" $'\x03' &
+    subject=$!
+    check "ssh: monitor runs there" wait_until is_watched
+    ctl -H here reap -fq -- "$path"
+    check "ssh: reap deletes" [ "$status" = 0 -a ! -e "$path" ]
+    check "ssh: ^C ends monitor" wait_until is_over_when_told $subject
+    wait $subject
+    check "ssh: with the status that ssh has for a signal" [ $? = 255 ]
+    check "ssh: there, too" wait_until is_unwatched
+    answer "'$ctl' -H here keep --pid=$$" $'y\r'
+    check "ssh: and takes a yes" [ "$status" = 0 -a -e "$other" -a -z "$("$ctl" list --no-legend --pid=$$)" ]
+    rm -r "$odd" "$files"/*
+    [[ -z $made_run ]] || rmdir "$made_run"
+}
+
+# It is told of more and more, since it may not listen yet.
+is_over_when_told() { "$ctl" mktemp --owner-pid=$$ -p "$files" >/dev/null && is_over "$1"; }
+is_over() { ! kill -0 "$1" 2>/dev/null; }
+is_watched() { pgrep -f "^$ctl monitor" >/dev/null; }
+is_unwatched() { ! is_watched; }
+
 daemon_start || exit 1
 test_words
 test_names
 test_refused
 test_failures
 test_terminal
+test_ssh
 tap_plan $tap_number
 tap_end
