@@ -214,7 +214,8 @@ test_completion() {
     done
     check "bash completes a value" [ "$(complete_words list --sort = s | tr '\n' ' ')" = "size state " ]
     check "bash completes a value that is a word of its own" [ "$(complete_words list --sort own)" = owner ]
-    check "bash completes a process" [ "$(complete_words list --pid = $$)" = $$ ]
+    # Others may begin with the same digits.
+    check "bash completes a process" [ "$(complete_words list --pid = $$ | grep -x $$)" = $$ ]
     if command -v zsh >/dev/null; then
         check "zsh reads its completion" zsh -n "${page%/*}/completion/_tempfilectl"
     else
@@ -496,6 +497,7 @@ export ctl work
 # shell_cases NAME SHELL...: the script stays until its standard input ends.
 shell_cases() {
     local name=$1 in subject kind path paths=()
+    local patience=60 # some sixty processes, one after the other
 
     shift
     mkfifo "$work/in"

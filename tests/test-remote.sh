@@ -267,7 +267,7 @@ test_ssh() {
     check "ssh: there, too" wait_until is_unwatched
     answer "'$ctl' -H here keep --pid=$$" $'y\r'
     check "ssh: and takes a yes" [ "$status" = 0 -a -e "$other" -a -z "$("$ctl" list --no-legend --pid=$$)" ]
-    rm -r "$odd" "$files"/*
+    rm -r "$odd" "${files:?}"/*
     [[ -z $made_run ]] || rmdir "$made_run"
 }
 
