@@ -448,6 +448,48 @@ END_TEST
 
 /* ---- tracking --------------------------------------------------------------------------------- */
 
+/* It has been moved: to fail would be wrong, and the daemon hears it later. */
+START_TEST(what_was_tracked_persists_without_a_daemon)
+{
+        const char *path = world_path(&world, "mine"), *target = world_path(&world, "final");
+        struct tempfile *t;
+
+        write_file(path, "");
+        ck_assert_int_eq(tempfile_track(path, NULL, &t), 0);
+        world_kill_daemon(&world);
+        ck_assert_int_eq(tempfile_persist(t, target, 0), 0);
+        ck_assert_str_eq(name_of(t), "final");
+        ck_assert_int_eq(tempfile_close(t), 0);
+        world_start_daemon(&world);
+        ck_assert_int_eq(rename(target, path), 0);
+        for (unsigned int i = 0; i < 2; i++) { /* finds the daemon; says what there is to say */
+                t = make_file();
+                ck_assert_int_eq(tempfile_keep(t), 0);
+                ck_assert_int_eq(tempfile_close(t), 0);
+        }
+        ck_assert(wait_list_empty());
+        ck_assert(path_exists(path));
+}
+END_TEST
+
+/* Under another name it is still there, and may come back under its own. */
+START_TEST(what_was_tracked_and_has_another_link_is_left_for_good)
+{
+        const char *path = world_path(&world, "mine"), *other = world_path(&world, "other");
+        struct tempfile *t;
+
+        write_file(path, "");
+        ck_assert_int_eq(link(path, other), 0);
+        ck_assert_int_eq(tempfile_track(path, NULL, &t), 0);
+        ck_assert_int_eq(tempfile_close(t), 0);
+        world_kill_daemon(&world); /* it has heard of that */
+        ck_assert_int_eq(rename(other, path), 0);
+        world_start_daemon(&world);
+        ck_assert(wait_list_empty());
+        ck_assert(path_exists(path));
+}
+END_TEST
+
 START_TEST(what_is_tracked_is_deleted_by_close)
 {
         const char *path = world_path(&world, "mine");
@@ -656,6 +698,8 @@ static Suite *suite_of_library(void)
         c = tcase_create("tracking");
         tcase_add_checked_fixture(c, set_up, tear_down);
         tcase_add_test(c, what_is_tracked_is_deleted_by_close);
+        tcase_add_test(c, what_was_tracked_persists_without_a_daemon);
+        tcase_add_test(c, what_was_tracked_and_has_another_link_is_left_for_good);
         tcase_add_test(c, a_replacement_of_what_was_tracked_stays);
         tcase_add_test(c, a_tracked_link_is_not_followed);
         tcase_add_test(c, a_tracked_directory_is_locked);
