@@ -219,6 +219,7 @@ test_cgroup() {
     local child keeper directory
 
     if ! cgroup=$(own_cgroup); then
+        cgroup=
         tap_skip "the family has a cgroup" "none can be made here"
         return
     fi
@@ -246,6 +247,33 @@ test_cgroup() {
     check "and removed by the next" wait_until has_none
 }
 
+# The first process that is found is in a cgroup below the unit's: it is not that one that counts.
+test_named_unit() {
+    local outer inner first second
+
+    [[ -n $cgroup ]] || { tap_skip "a unit is the one that was named" "no cgroup can be made here"; return; }
+    outer=$cgroup/outer-$$.service inner=$cgroup/outer-$$.service/inner-$$.service
+    mkdir "$outer" "$inner"
+    sleep 1000 &
+    first=$!
+    sleep 1000 &
+    second=$!
+    echo $first >"$inner/cgroup.procs"
+    echo $second >"$outer/cgroup.procs"
+    touch "$files/given"
+    ctl track -q --unit="outer-$$" "$files/given"
+    check "a unit is the one that was named" [ "$status:$("$ctl" show "$files/given" | grep -c "Unit: outer-$$.service")" = 0:1 ]
+    out=$("$ctl" mktemp --unit="inner-$$" -p "$files")
+    end_process $first TERM
+    check "the inner one ends with its own" wait_until is_missing "$out"
+    check "and the outer one does not" is_in_state "$files/given" live
+    end_process $second TERM
+    check "but with its last process" wait_until is_empty "$files"
+    rmdir "$inner" "$outer"
+}
+
+is_missing() { [[ ! -e $1 ]]; }
+
 daemon_start || exit 1
 test_environment
 test_retain
@@ -255,5 +283,6 @@ test_signals
 test_job_control
 test_family
 test_cgroup
+test_named_unit
 tap_plan $tap_number
 tap_end

@@ -12,49 +12,15 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <linux/magic.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "libclient/util.h"
+#include "tools/cgroup.h"
 
 #define NAME "tempfiled-run-"
-
-static const char *cgroup_root(void)
-{
-        static const char *const roots[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
-        struct statfs fs;
-
-        for (size_t i = 0; i < ARRAY_SIZE(roots); i++)
-                if (statfs(roots[i], &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
-                        return roots[i];
-        return NULL;
-}
-
-/* The directory of the cgroup that this process is in. To be freed. */
-static int own_cgroup(char **ret)
-{
-        const char *root = cgroup_root();
-        char line[PATH_MAX + 8];
-        bool is_found = false;
-        FILE *f;
-
-        f = root ? fopen("/proc/self/cgroup", "re") : NULL;
-        if (!f)
-                return -EOPNOTSUPP;
-        while (!is_found && fgets(line, sizeof(line), f))
-                is_found = strncmp(line, "0::/", 4) == 0;
-        (void) fclose(f);
-        if (!is_found || strncmp(line, "0::/..", 6) == 0) /* outside of what is seen here */
-                return -EOPNOTSUPP;
-        line[strcspn(line, "\n")] = '\0';
-        return asprintf(ret, "%s%s", root, streq(line, "0::/") ? "" : line + 3) < 0 ? -ENOMEM : 0;
-}
 
 static int open_locked(const char *path)
 {
@@ -119,7 +85,7 @@ int family_begin(struct family *f)
         int r;
 
         *f = (struct family) { .fd = -1 };
-        r = own_cgroup(&parent);
+        r = cgroup_path(0, &parent);
         if (r < 0)
                 return r;
         remove_left_ones(parent);

@@ -87,13 +87,14 @@ static bool is_unit_alive(const char *unit)
         _cleanup_(freep) char *path = NULL;
         _cleanup_(closep) int pidfd = -1;
         char target[64];
+        uint64_t cgroup;
 
         /* systemd keeps a link for each unit that is active, also those without processes. */
         if (asprintf(&path, "/run/systemd/units/invocation:%s", unit) < 0)
                 return true;
         if (readlink(path, target, sizeof(target)) >= 0 || errno != ENOENT)
                 return true;
-        return unit_open_process(unit, &pidfd) != -ESRCH;
+        return unit_open_process(unit, &pidfd, &cgroup) != -ESRCH;
 }
 
 /* Returns whether it is a private directory. */

@@ -55,6 +55,8 @@ noinst_LTLIBRARIES += %D%/libtempfilectl.la
 	%D%/remote.h \
 	%D%/renew.c \
 	%D%/retain.c \
+	%D%/cgroup.c \
+	%D%/cgroup.h \
 	%D%/family.c \
 	%D%/family.h \
 	%D%/run.c \

@@ -68,6 +68,7 @@ static int request_init(struct request *q, const struct ctl *c, const struct nam
         q->options.mode = q->mode;
         q->options.owner_kind = owner->owner.kind;
         q->options.owner_pidfd = owner->owner.pidfd;
+        q->options.token = owner->owner.token;
         if (owner->owner.pidfd >= 0)
                 q->options.flags |= TEMPFILE_OWNER_PIDFD;
         return 0;

@@ -43,12 +43,12 @@ int newowner_open_process(pid_t pid, pid_t *ret_pid, int *ret_pidfd)
         return CTL_OK;
 }
 
-static int open_unit(const char *unit, int *ret_pidfd)
+static int open_unit(const char *unit, int *ret_pidfd, uint64_t *ret_cgroup)
 {
         _cleanup_(freep) char *name = filter_unit_name(unit);
         int r;
 
-        r = name ? unit_open_process(name, ret_pidfd) : -ENOMEM;
+        r = name ? unit_open_process(name, ret_pidfd, ret_cgroup) : -ENOMEM;
         if (r == -ESRCH)
                 return ctl_error("no process is in unit '%s'", name);
         if (r < 0)
@@ -72,7 +72,7 @@ int newowner_open(const struct ctl *c, struct newowner *ret)
         }
         if (c->owner_unit) {
                 o->kind = TEMPFILE_OWNER_UNIT;
-                return open_unit(c->owner_unit, &o->pidfd);
+                return open_unit(c->owner_unit, &o->pidfd, &o->token);
         }
         o->kind = TEMPFILE_OWNER_PROCESS;
         return newowner_open_process(c->owner_pid, &ret->pid, &o->pidfd);

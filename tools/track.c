@@ -45,6 +45,7 @@ static int track(const struct ctl *c, const char *path, const struct newowner *t
 
         o.owner_kind = to->owner.kind;
         o.lease_sec = to->owner.lease_sec;
+        o.token = to->owner.token;
         if (to->owner.pidfd >= 0) {
                 o.flags = TEMPFILE_OWNER_PIDFD;
                 o.owner_pidfd = to->owner.pidfd;

@@ -11,9 +11,11 @@
 
 #include <dirent.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "libclient/util.h"
 #include "tools/ancestor.h"
+#include "tools/cgroup.h"
 #include "tools/quantity.h"
 #include "tools/unit.h"
 
@@ -53,7 +55,28 @@ int unit_has_process(const char *unit, pid_t pid)
         return r;
 }
 
-static int open_if_in(const char *unit, pid_t pid, int *ret_pidfd)
+/* Is the last component of @path a unit's cgroup? */
+static bool ends_in(const char *path, const char *unit)
+{
+        const char *name = strrchr(path, '/') + 1;
+
+        return streq(name, unit) || (*name == '_' && *unit != '_' && streq(name + 1, unit));
+}
+
+static uint64_t find_cgroup(const char *unit, pid_t pid)
+{
+        _cleanup_(freep) char *path = NULL;
+        struct stat st;
+
+        if (cgroup_path(pid, &path) < 0)
+                return 0;
+        for (; strchr(path, '/'); *strrchr(path, '/') = '\0')
+                if (ends_in(path, unit))
+                        return stat(path, &st) < 0 ? 0 : st.st_ino;
+        return 0;
+}
+
+static int open_if_in(const char *unit, pid_t pid, int *ret_pidfd, uint64_t *ret_cgroup)
 {
         _cleanup_(closep) int pidfd = -1;
         int r;
@@ -65,11 +88,12 @@ static int open_if_in(const char *unit, pid_t pid, int *ret_pidfd)
                 return r;
         if (unit_has_process(unit, pid) <= 0) /* the number may have become another's */
                 return -ESRCH;
+        *ret_cgroup = find_cgroup(unit, pid);
         *ret_pidfd = TAKE_FD(pidfd);
         return 0;
 }
 
-int unit_open_process(const char *unit, int *ret_pidfd)
+int unit_open_process(const char *unit, int *ret_pidfd, uint64_t *ret_cgroup)
 {
         const struct dirent *e;
         int r = -ESRCH;
@@ -82,7 +106,7 @@ int unit_open_process(const char *unit, int *ret_pidfd)
                 uint64_t pid;
 
                 if (quantity_parse_number(e->d_name, INT32_MAX, &pid) >= 0)
-                        r = open_if_in(unit, (pid_t) pid, ret_pidfd);
+                        r = open_if_in(unit, (pid_t) pid, ret_pidfd, ret_cgroup);
         }
         (void) closedir(d);
         return r < 0 ? -ESRCH : 0;
