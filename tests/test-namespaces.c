@@ -311,6 +311,7 @@ int main(void)
         SRunner *r;
         int failed;
 
+        tcase_set_timeout(c, 20);
         tcase_add_checked_fixture(c, set_up, tear_down);
         add_in_both_ways(c, a_client_that_can_not_be_seen_is_refused);
         add_in_both_ways(c, the_living_are_not_dead_to_a_daemon_that_can_not_see_them);

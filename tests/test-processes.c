@@ -552,6 +552,7 @@ int main(void)
         SRunner *r;
         int failed;
 
+        tcase_set_timeout(c, 20);
         tcase_add_checked_fixture(c, set_up, tear_down);
         add_in_both_ways(c, NULL, the_end_of_the_main_thread_is_not_the_processs);
         add_in_both_ways(c, NULL, the_end_of_the_thread_that_connected_is_not_the_processs);

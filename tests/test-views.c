@@ -694,6 +694,7 @@ int main(void)
         SRunner *r;
         int failed;
 
+        tcase_set_timeout(c, 20);
         tcase_add_checked_fixture(c, set_up, tear_down);
         add_for_each_view(c, what_was_made_in_another_view_goes_with_its_maker);
         add_for_each_view(c, who_speaks_after_a_restart_brings_its_directory_again);
