@@ -203,6 +203,7 @@ struct incoming {
         struct wire_header header;
         int fds[WIRE_FDS_MAX];
         unsigned int n_fds;
+        bool has_lost_fds; /* there was no number free for them here */
 };
 
 static struct request *new_request(struct conn *c, const struct incoming *in)
@@ -440,6 +441,8 @@ static void dispatch(struct conn *c, struct incoming *in)
         if (r < 0)
                 return fault(c, "sent a malformed message");
         in->header = wire_header_of(in->data);
+        if (in->has_lost_fds && c->is_greeted)
+                return send_result(c, in->header.serial, -ENFILE, 0, -1);
         wire_fds(in->header.opcode, &min, &max);
         if (in->n_fds < min || in->n_fds > max)
                 return fault(c, "sent a wrong number of descriptors");
@@ -492,6 +495,7 @@ static int receive_one(struct conn *c, struct incoming *in)
                 .msg_control = &u,
                 .msg_controllen = sizeof(u),
         };
+        bool is_too_large;
         pid_t sender;
         ssize_t n;
 
@@ -514,7 +518,11 @@ static int receive_one(struct conn *c, struct incoming *in)
                 return 0;
         }
         in->len = (size_t) n;
-        if (sender == c->peer.pid && (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+        /* Cut off though there was room for more. */
+        in->has_lost_fds = (m.msg_flags & MSG_CTRUNC) && in->n_fds < WIRE_FDS_MAX;
+        is_too_large =
+                (m.msg_flags & MSG_TRUNC) || ((m.msg_flags & MSG_CTRUNC) && !in->has_lost_fds);
+        if (sender == c->peer.pid && is_too_large)
                 fault(c, "sent too large a message");
         else if (sender == c->peer.pid)
                 dispatch(c, in);

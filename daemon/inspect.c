@@ -227,6 +227,8 @@ static int inspect_directory(struct inspect_job *i)
         if (r < 0)
                 return r;
         i->fd = identity_open_directory(i->path, &i->identity);
+        if (i->fd == -EMFILE || i->fd == -ENFILE || i->fd == -ENOMEM)
+                return i->fd; /* that tells nothing of the path */
         if (i->fd >= 0 && shows_same_users(i))
                 return 0;
         /* Another view: a private mount, one that maps users, a chroot, a container. Only the

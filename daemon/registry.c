@@ -87,11 +87,24 @@ void registry_count_entries(struct registry *g, struct usage_user *user, uint64_
         usage_entries_change(user, (int64_t) (store_entries(g->store) - before));
 }
 
+/* What is damaged, and what is too many, is not the client's. */
+static int as_told(int error)
+{
+        switch (error) {
+        case -EUCLEAN:
+                return -EIO;
+        case -EMFILE:
+                return -ENFILE;
+        default:
+                return error;
+        }
+}
+
 void registry_fail(struct registry *g, struct request *r, int error)
 {
         if (!r)
                 return;
-        r->result = error == -EUCLEAN ? -EIO : error; /* what is damaged is not the client's */
+        r->result = as_told(error);
         g->callbacks.answer(r, g->callbacks.userdata);
 }
 

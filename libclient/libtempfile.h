@@ -163,6 +163,7 @@ struct tempfile_options {
  *   -ENOSPC, -EDQUOT  also: of the daemon's disk, or of what one user may have registered
  *   -ETIMEDOUT     the daemon did not answer in time; nothing was made
  *   -EACCES        also: a daemon answered that is neither root's nor the caller's
+ *   -ENFILE        also: the daemon has no descriptor free at the moment
  *   -EREMOTE       the daemon is in a process namespace that this process can't be seen from
  *   -EBADMSG, -EPROTONOSUPPORT  what answered does not speak this library's language
  *   -EEXIST        a hundred names were tried, and all are taken: too few X for so many

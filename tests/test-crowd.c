@@ -29,13 +29,14 @@
 #define DESCRIPTORS_WANTED (CROWD_FULL * 10) /* one user may have an eighth of the daemon's */
 #define DESCRIPTORS_EACH 2U                  /* a connection and a pidfd */
 #define DESCRIPTORS_BESIDE 64U
-#define TIMEOUT_MSEC 60000U /* of a call, amid so many others */
+#define DESCRIPTORS_PASSING 1000U /* while they are asked for */
+#define TIMEOUT_MSEC 60000U       /* of a call, amid so many others */
 
 static struct world world;
 static struct tempfile_options options;
 static unsigned int n_wanted;
 static pid_t *pids;
-static int answers[2]; /* each byte: one of them has done what it was to do */
+static int answers[2]; /* each byte: one of them has done what it was to do, or (1) could not */
 static int orders[2];  /* each byte: one of them is to make another */
 
 static bool is_full(void)
@@ -55,7 +56,7 @@ static void choose_number(void)
                 (void) setrlimit(RLIMIT_NOFILE, &limit); /* which root may not everywhere */
         ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
         most = (unsigned int) MIN(limit.rlim_max, DESCRIPTORS_WANTED);
-        most = geteuid() == 0 ? (most - DESCRIPTORS_BESIDE) / DESCRIPTORS_EACH : most / 10;
+        most = geteuid() == 0 ? (most - DESCRIPTORS_PASSING) / DESCRIPTORS_EACH : most / 10;
         n_wanted = MIN(is_full() ? CROWD_FULL : CROWD, most);
 }
 
@@ -90,8 +91,7 @@ static void make_some(void)
 
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
         do {
-                if (tempfile_named(&options, &t) != 0 || tempfile_retain(t, 0) != 0)
-                        _exit(1);
+                c = tempfile_named(&options, &t) != 0 || tempfile_retain(t, 0) != 0;
                 if (write(answers[1], &c, 1) != 1)
                         _exit(2);
         } while (read(orders[0], &c, 1) == 1);
@@ -106,6 +106,8 @@ static void wait_answers(unsigned int n)
         for (; n > 0; n -= (unsigned int) got) {
                 got = read(answers[0], buf, MIN(n, sizeof(buf)));
                 ck_assert_int_gt(got, 0);
+                for (ssize_t i = 0; i < got; i++)
+                        ck_assert_int_eq(buf[i], 0);
         }
 }
 
@@ -190,6 +192,62 @@ START_TEST(a_crowd_is_found_again_and_its_dead_are_found_dead)
 }
 END_TEST
 
+/* ---- none left ---- */
+
+/* So that it may have that many descriptors beside those that it has. */
+static void leave_free(unsigned int n)
+{
+        struct rlimit limit;
+        char path[64];
+        rlim_t most = 0;
+
+        ck_assert_int_eq(prlimit(world.daemon.pid, RLIMIT_NOFILE, NULL, &limit), 0);
+        for (; n > 0 || most == 0; most++) {
+                (void) snprintf(path, sizeof(path), "/proc/%d/fd/%u", (int) world.daemon.pid,
+                                (unsigned int) most);
+                n -= n > 0 && !path_exists(path);
+        }
+        limit.rlim_cur = most;
+        ck_assert_int_eq(prlimit(world.daemon.pid, RLIMIT_NOFILE, &limit, NULL), 0);
+}
+
+static int say_what_comes_of_it(int to, void *userdata)
+{
+        struct tempfile *t;
+        char text[16], c;
+
+        do {
+                (void) snprintf(text, sizeof(text), "%d", tempfile_named(&options, &t));
+                victim_say(to, text);
+        } while (read(orders[0], &c, 1) == 1);
+        return 0;
+}
+
+static int hear(struct victim *v)
+{
+        char text[16];
+
+        ck_assert(victim_hear(v, text, sizeof(text)));
+        return (int) strtol(text, NULL, 10);
+}
+
+/* The daemon can take in the client, and not the directory that it sends. */
+START_TEST(who_comes_when_no_descriptor_is_left_is_told_so)
+{
+        struct victim v;
+
+        leave_free(DESCRIPTORS_EACH);
+        victim_start(&v, say_what_comes_of_it, NULL);
+        ck_assert_int_eq(hear(&v), -ENFILE);
+        ck_assert_uint_eq(count_files(world.dir), 0);
+        leave_free(DESCRIPTORS_BESIDE);
+        ck_assert_int_eq(write(orders[1], "x", 1), 1);
+        ck_assert_int_eq(hear(&v), 0);
+        victim_kill(&v, SIGKILL);
+        wait_for(0);
+}
+END_TEST
+
 int main(void)
 {
         TCase *c = tcase_create("crowd");
@@ -199,6 +257,7 @@ int main(void)
 
         tcase_set_timeout(c, 200);
         tcase_add_checked_fixture(c, set_up, tear_down);
+        tcase_add_test(c, who_comes_when_no_descriptor_is_left_is_told_so);
         tcase_add_test(c, a_crowd_is_found_again_and_its_dead_are_found_dead);
         suite_add_tcase(s, c);
         r = srunner_create(s);
