@@ -805,7 +805,7 @@ test_stuck() {
     mkdir -m 777 "$dir"
     chmod 755 "$files"
     if ! as_user "$ctl" --version >/dev/null 2>&1; then
-        tap_skip "stuck entries (7 cases)" "user $ordinary may not execute $ctl"
+        tap_skip "stuck entries (9 cases)" "user $ordinary may not execute $ctl"
         return
     fi
     ((EUID != 0)) || chown $ordinary "$dir"
@@ -821,6 +821,8 @@ test_stuck() {
     ctl list --leaked --json
     check "what can't be deleted is stuck and leaked" [ "$(json 'j[0]["state"]')" = stuck ]
     check "with the reason" [ "$(json 'j[0]["error"]')" = EACCES ]
+    ctl list --leaked
+    check "also in the table" out_like "*REASON*PATH*stuck*Permission denied $dir*"
     ctl show "$(find "$dir" -mindepth 1)"
     check "show tells the reason" out_like '*Error: Permission denied*'
     ctl reap --all

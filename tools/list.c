@@ -21,7 +21,7 @@
 #include "tools/table.h"
 
 /* Title, least width, priority, weight, number. At 20 columns STATE and PATH are left. */
-enum { INSTANCE = 0, SIZE = 8, N_COLUMNS = 10 };
+enum { INSTANCE = 0, SIZE = 8, REASON = 9, N_COLUMNS = 11 };
 /* clang-format off */
 static const struct table_column columns[N_COLUMNS] = {
         [INSTANCE] = { "INSTANCE", 6, 45, 1, false },
@@ -33,6 +33,7 @@ static const struct table_column columns[N_COLUMNS] = {
         { "OWNER", 7, 70, 1, false },
         { "AGE", 0, 50, 1, true },
         [SIZE] = { "SIZE", 0, 95, 1, true },
+        [REASON] = { "REASON", 12, 85, 1, false },
         { "PATH", 10, 100, 4, false },
 };
 /* clang-format on */
@@ -73,6 +74,8 @@ static bool is_shown(const struct listing *l, size_t column)
 {
         if (column == INSTANCE)
                 return l->ctl->has_all_instances;
+        if (column == REASON)
+                return l->ctl->filter.flags & TEMPFILE_LIST_LEAKED;
         return column != SIZE || l->ctl->has_size;
 }
 
@@ -91,6 +94,7 @@ static int print_row(struct listing *l, const struct tempfile_entry *e, const st
                 owner,
                 age,
                 size,
+                e->error != 0 ? strerror(-e->error) : "-",
                 e->path,
         };
         const char *cells[N_COLUMNS];
