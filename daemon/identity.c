@@ -22,12 +22,14 @@
 #include <linux/openat2.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <time.h>
 
 #include "libclient/ending.h"
 #include "libclient/util.h"
@@ -41,6 +43,10 @@
 #ifndef XFS_SUPER_MAGIC
 #define XFS_SUPER_MAGIC 0x58465342
 #endif
+
+#define BIRTH_TYPE 0x62697274 /* none of the kernel's */
+#define BIRTH_SETTLED_NSEC                                                                         \
+        (20 * 1000000U) /* two ticks of the slowest clock that files are stamped by */
 
 /* 6.9; absent from Debian 12's headers. */
 struct fs_uuid {
@@ -129,6 +135,8 @@ static void read_handle(int fd, const char *name, struct identity *i)
         } u;
         int flags = *name ? 0 : AT_EMPTY_PATH, mount_id, r;
 
+        if (getenv("TEMPFILED_NO_HANDLES"))
+                return;
         u.h.handle_bytes = IDENTITY_HANDLE_MAX;
         r = name_to_handle_at(fd, name, &u.h, &mount_id, flags);
         if (r < 0) {
@@ -140,6 +148,27 @@ static void read_handle(int fd, const char *name, struct identity *i)
         i->handle_type = u.h.handle_type;
         i->handle_len = u.h.handle_bytes;
         memcpy(i->handle, u.h.f_handle, u.h.handle_bytes);
+}
+
+/*
+ * Where there are no handles (overlayfs before Linux 6.6): the number, and the time of birth of what
+ * was born long enough ago that nothing can have been born since in the same tick of the clock.
+ */
+static void use_birth(struct identity *i)
+{
+        uint64_t now_nsec;
+        struct timespec now;
+
+        if (clock_gettime(CLOCK_REALTIME, &now) < 0)
+                return;
+        now_nsec = (uint64_t) now.tv_sec * 1000000000U + (uint64_t) now.tv_nsec;
+        if (i->handle_len > 0 || i->btime_nsec == 0 || is_numbered_by_a_server(i) ||
+            i->btime_nsec + BIRTH_SETTLED_NSEC > now_nsec)
+                return;
+        i->handle_type = BIRTH_TYPE;
+        i->handle_len = 2 * sizeof(uint64_t);
+        memcpy(i->handle, &i->ino, sizeof(uint64_t));
+        memcpy(i->handle + sizeof(uint64_t), &i->btime_nsec, sizeof(uint64_t));
 }
 
 static int read_stat(int fd, const char *name, struct identity *i)
@@ -186,8 +215,20 @@ int identity_at(int dirfd, const char *name, struct identity *ret)
         if (r < 0)
                 return r;
         read_handle(dirfd, name, &i);
+        use_birth(&i);
         *ret = i;
         return 0;
+}
+
+int identity_at_settled(int dirfd, const char *name, struct identity *ret)
+{
+        const struct timespec pause = { .tv_nsec = BIRTH_SETTLED_NSEC };
+        int r = identity_at(dirfd, name, ret);
+
+        if (r < 0 || ret->handle_len > 0 || is_numbered_by_a_server(ret))
+                return r;
+        (void) nanosleep(&pause, NULL);
+        return identity_at(dirfd, name, ret);
 }
 
 int identity_of_ended(const char *text, const struct identity *directory, struct identity *ret)
@@ -208,6 +249,11 @@ int identity_of_ended(const char *text, const struct identity *directory, struct
         };
         memcpy(ret->handle, o.handle, o.handle_len);
         return 0;
+}
+
+static bool is_told_by_birth(const struct identity *i)
+{
+        return i->handle_type == BIRTH_TYPE;
 }
 
 static bool handles_equal(const struct identity *a, const struct identity *b)
@@ -256,7 +302,7 @@ enum identity_match identity_compare_object(const struct identity *a, const stru
                 return compare_numbered(a, b);
         if (!same_file_system(a, b) || a->mode != b->mode)
                 return IDENTITY_OTHER;
-        if (a->handle_len > 0 && b->handle_len > 0)
+        if (a->handle_len > 0 && b->handle_len > 0 && is_told_by_birth(a) == is_told_by_birth(b))
                 return handles_equal(a, b) ? IDENTITY_SAME : IDENTITY_OTHER;
         return is_same_inode(a, b) ? IDENTITY_UNKNOWN : IDENTITY_OTHER;
 }

@@ -35,6 +35,10 @@ int identity_of_fd(int fd, struct identity *ret);
 /* Of a name in a directory, not followed. -ENOENT: not there. */
 int identity_at(int dirfd, const char *name, struct identity *ret);
 
+/* The same, of what is to be recognised later: where only its birth tells it, that must be past. Waits
+ * for 20 milliseconds at most. */
+int identity_at_settled(int dirfd, const char *name, struct identity *ret);
+
 enum identity_match {
         IDENTITY_SAME = 1,
         IDENTITY_OTHER = 2,

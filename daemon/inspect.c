@@ -270,7 +270,7 @@ static int inspect_object(struct inspect_job *i)
                 if (dirfd < 0)
                         return dirfd;
         }
-        r = identity_at(dirfd, i->name, &i->object);
+        r = identity_at_settled(dirfd, i->name, &i->object);
         if (r < 0)
                 return r;
         return check_may_delete(i, dirfd);

@@ -517,6 +517,7 @@ dist_check_SCRIPTS = \
 	%D%/test-ctl.sh \
 	%D%/test-examples.sh \
 	%D%/test-failing.sh \
+	%D%/test-handles.sh \
 	%D%/test-install.sh \
 	%D%/test-list.sh \
 	%D%/test-manual.sh \

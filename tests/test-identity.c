@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
@@ -138,6 +139,38 @@ START_TEST(without_a_handle_it_cannot_be_told)
 END_TEST
 
 /* A FUSE server numbers its files as it likes: handles come and go, and come again for others. */
+/* The number is given to the next at once, here; its birth comes later than what was waited for. */
+START_TEST(without_handles_its_birth_tells_it)
+{
+        struct identity young, a, b;
+
+        ck_assert_int_eq(setenv("TEMPFILED_NO_HANDLES", "1", 1), 0);
+        make("a");
+        young = look_at("a");
+        ck_assert_int_eq(identity_at_settled(dirfd, "a", &a), 0);
+        if (a.btime_nsec == 0)
+                SKIP("this file system does not know when a file was born");
+        ck_assert_uint_gt(a.handle_len, 0);
+        if (young.handle_len == 0)
+                ck_assert_int_eq(identity_compare_object(&a, &young), IDENTITY_UNKNOWN);
+        b = look_at("a");
+        ck_assert_int_eq(identity_compare_object(&a, &b), IDENTITY_SAME);
+        for (int n = 0; n < 100; n++) {
+                ck_assert_int_eq(unlink(unit_path(dir, "a")), 0);
+                make("a");
+                b = look_at("a");
+                ck_assert_int_eq(identity_compare_object(&a, &b), IDENTITY_OTHER);
+        }
+        ck_assert_int_eq(unsetenv("TEMPFILED_NO_HANDLES"), 0);
+        ck_assert_int_eq(unlink(unit_path(dir, "a")), 0);
+        make("a");
+        b = look_at("a"); /* of a kernel that has handles there */
+        b.ino = a.ino;
+        b.btime_nsec = a.btime_nsec;
+        ck_assert_int_eq(identity_compare_object(&a, &b), IDENTITY_UNKNOWN);
+}
+END_TEST
+
 START_TEST(what_a_server_numbers_is_never_another_for_sure)
 {
         struct identity a, b;
@@ -348,6 +381,7 @@ static Suite *identity_suite(void)
         tcase_add_test(t, what_replaced_it_is_another);
         tcase_add_test(t, reused_inode_number_is_another);
         tcase_add_test(t, without_a_handle_it_cannot_be_told);
+        tcase_add_test(t, without_handles_its_birth_tells_it);
         tcase_add_test(t, what_a_server_numbers_is_never_another_for_sure);
         tcase_add_test(t, symbolic_link_is_not_followed);
         tcase_add_test(t, missing_name_is_told);
