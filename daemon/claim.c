@@ -124,7 +124,7 @@ int claim_apply(struct registry *g, struct peer *p, const struct wire_claim *m, 
         uint64_t left;
         int error;
 
-        error = register_find_changeable(g, p, &m->ref, &e);
+        error = change_find_entry(g, p, &m->ref, &e);
         if (error >= 0)
                 error = may_claim(g, m, &e);
         if (error < 0)
@@ -198,7 +198,7 @@ void registry_claim(struct registry *g, struct peer *p, const void *packet, int 
         int error;
 
         memcpy(&m, packet, sizeof(m));
-        error = register_find_changeable(g, p, &m.ref, &e);
+        error = change_find_entry(g, p, &m.ref, &e);
         if (error >= 0)
                 error = may_claim(g, &m, &e); /* before an owner is made for it */
         if (error >= 0 && m.owner.kind == WIRE_OWNER_DESCRIPTOR) {
@@ -229,7 +229,7 @@ void registry_retain(struct registry *g, struct peer *p, const void *packet, str
         int error;
 
         memcpy(&m, packet, sizeof(m));
-        error = register_find_changeable(g, p, &m.ref, &e);
+        error = change_find_entry(g, p, &m.ref, &e);
         if (error >= 0)
                 error = store_set_retain(g->store, e.id, m.argument);
         if (error < 0)
@@ -267,7 +267,7 @@ void registry_renew(struct registry *g, struct peer *p, const void *packet, stru
 
         memcpy(&m, packet, sizeof(m));
         w.sec = m.argument;
-        error = register_find_changeable(g, p, &m.ref, &e);
+        error = change_find_entry(g, p, &m.ref, &e);
         if (error >= 0)
                 error = renew_one(e.owner, &w);
         if (error >= 0)

@@ -4,6 +4,7 @@
 noinst_LTLIBRARIES += %D%/libtempfiled.la
 %C%_libtempfiled_la_SOURCES = \
 	%D%/batch.c \
+	%D%/change.c \
 	%D%/claim.c \
 	%D%/config.c \
 	%D%/config.h \

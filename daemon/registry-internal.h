@@ -272,10 +272,14 @@ void register_plain(struct registry *g, uint64_t owner, const struct wire_record
 bool register_wants_worker(const struct wire_owner *w, int fd);
 int register_prepare_owner(struct peer *p, const struct wire_owner *w, int fd,
                            struct inspect_job *i);
-/* The entry, if that peer may change who holds it, and it is still there to be changed. */
-int register_find_changeable(struct registry *g, const struct peer *p, const struct wire_ref *ref,
-                             struct store_entry *ret);
 int register_numbers(const struct store_entry *e, void *userdata); /* a copy without strings */
+/* Needs no deletion any more. @object: what its owner says has ended with it; NULL: nothing has. */
+int register_end_entry(struct registry *g, const struct store_entry *e, const char *object);
+
+/* change.c */
+/* The entry, if that peer may change who holds it, and it is still there to be changed. */
+int change_find_entry(struct registry *g, const struct peer *p, const struct wire_ref *ref,
+                      struct store_entry *ret);
 
 /* load.c */
 void load_look_again(struct registry *g);
