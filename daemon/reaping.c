@@ -212,7 +212,8 @@ static void release(struct registry *g, struct owner *o)
                 g->n_leases--;
 }
 
-void reaping_begin(struct registry *g, struct owner *o)
+/* What of it is to be swept goes to @swept: of all that end at a time in one pass. Then, the step. */
+void reaping_begin(struct registry *g, struct owner *o, struct tag_array *swept)
 {
         release(g, o);
         if (o->ended_usec == 0)
@@ -222,8 +223,7 @@ void reaping_begin(struct registry *g, struct owner *o)
         (void) store_end_owner(g->store, o->id); /* else it is found dead again */
         (void) store_end_claims(g->store, o->id);
         reaping_read_again(o);
-        sweep_owner(g, o);
-        reaping_step(g, o);
+        sweep_gather(g, o, swept);
 }
 
 /* ---- results ---- */

@@ -367,6 +367,8 @@ struct tag_array {
 
 void tag_array_add(struct tag_array *a, struct tag *t);
 void sweep_owner(struct registry *g, struct owner *o);
+void sweep_gather(struct registry *g, struct owner *o, struct tag_array *a);
+void sweep_array(struct registry *g, struct tag_array *a);
 void sweep_all(struct registry *g);
 int sweep_record(struct registry *g, struct job *j);
 void sweep_settle(struct registry *g, struct job *j);
@@ -389,7 +391,7 @@ void tombstone_flush_all(struct registry *g);
 void tombstone_settle(struct registry *g, struct job *j);
 
 /* reaping.c */
-void reaping_begin(struct registry *g, struct owner *o);
+void reaping_begin(struct registry *g, struct owner *o, struct tag_array *swept);
 void reaping_read_again(struct owner *o);
 void reaping_suspect(struct registry *g, struct tag *t); /* is swept when its owner ends */
 void reaping_read_all_again(struct registry *g);         /* a commit has failed */

@@ -280,17 +280,23 @@ static void commit(struct registry *g)
 static void bury(struct registry *g)
 {
         struct owner_list now = TAILQ_HEAD_INITIALIZER(now);
+        struct tag_array swept = { 0 };
         struct owner *o;
         struct peer *p, *next;
 
         TAILQ_CONCAT(&now, &g->dying, dying);
-        while ((o = TAILQ_FIRST(&now))) {
-                TAILQ_REMOVE(&now, o, dying);
+        TAILQ_FOREACH(o, &now, dying)
+        {
                 for (p = TAILQ_FIRST(&o->peers); p; p = next) {
                         next = TAILQ_NEXT(p, of_owner);
                         g->callbacks.drain(p, g->callbacks.userdata);
                 }
-                reaping_begin(g, o);
+                reaping_begin(g, o, &swept);
+        }
+        sweep_array(g, &swept);
+        while ((o = TAILQ_FIRST(&now))) {
+                TAILQ_REMOVE(&now, o, dying);
+                reaping_step(g, o);
         }
 }
 

@@ -85,7 +85,7 @@ static int by_place(const void *a, const void *b)
         return (x->cred->cred.id > y->cred->cred.id) - (x->cred->cred.id < y->cred->cred.id);
 }
 
-static void sweep_array(struct registry *g, struct tag_array *a)
+void sweep_array(struct registry *g, struct tag_array *a)
 {
         size_t first = 0;
 
@@ -129,9 +129,8 @@ static void give_up_if_out_of_reach(struct registry *g, struct tag *t)
         (void) store_change_tag(g->store, t->id, false, t->is_dead, t->boot); /* else said again */
 }
 
-void sweep_owner(struct registry *g, struct owner *o)
+void sweep_gather(struct registry *g, struct owner *o, struct tag_array *a)
 {
-        struct tag_array a = { 0 };
         struct tag *t;
 
         TAILQ_FOREACH(t, &o->tags, of_owner)
@@ -139,7 +138,14 @@ void sweep_owner(struct registry *g, struct owner *o)
                 give_up_if_out_of_reach(g, t);
         TAILQ_FOREACH(t, &o->tags, of_owner)
         if (wants_sweep(t))
-                tag_array_add(&a, t);
+                tag_array_add(a, t);
+}
+
+void sweep_owner(struct registry *g, struct owner *o)
+{
+        struct tag_array a = { 0 };
+
+        sweep_gather(g, o, &a);
         sweep_array(g, &a);
 }
 
