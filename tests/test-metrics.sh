@@ -63,14 +63,17 @@ test_entries() {
 }
 
 test_leaked() {
-    local dir=$files/stuck path
+    local dir=$files/stuck path more=() i
 
     mkdir "$dir"
     path=$("$ctl" mktemp -p "$dir")
+    for i in 1 2 3; do
+        more+=("$("$ctl" mktemp -p "$dir")")
+    done
     if ((EUID != 0)); then
         chmod 555 "$dir"
     elif ! chattr +i "$dir" 2>/dev/null; then
-        tap_skip "what is leaked (4 cases)" "chattr does not work here"
+        tap_skip "what is leaked (7 cases)" "chattr does not work here"
         return
     fi
     "$ctl" reap -qf "$path" 2>/dev/null
@@ -81,11 +84,22 @@ test_leaked() {
     ctl status
     check "status tells what is failing, why, and where to look" grep -qzE \
         "  Failing: $path: [A-Z][a-z ]*.See 'tempfilectl list --leaked'\." <<<"$out"
+    "$ctl" reap -q "$path" 2>/dev/null
+    "$ctl" reap -qf "${more[@]}" 2>/dev/null
+    ctl status
+    check "the last errors come first, three of them" \
+        newest_failing "${more[2]}" "${more[1]}" "${more[0]}"
+    check "that there are more is said" grep -q 'there are more' <<<"$out"
     ctl status --json
     check "in JSON, too" grep -qE '"errors":\[\{"id":.*"error":"E' <<<"$out"
     ((EUID != 0)) || chattr -i "$dir"
     chmod 755 "$dir"
-    "$ctl" reap -q "$path"
+    "$ctl" reap -q "$path" "${more[@]}"
+}
+
+# newest_failing PATH...: what status says, in that order
+newest_failing() {
+    diff <(grep -o 'Failing: [^:]*' <<<"$out" | cut -d ' ' -f 2) <(printf '%s\n' "$@")
 }
 
 test_documentation() {

@@ -69,6 +69,11 @@ int collection_add(struct collection *c, const struct tempfile_entry *e, const s
         return 0;
 }
 
+void collection_drop_last(struct collection *c)
+{
+        free((char *) c->items[--c->n].entry.path);
+}
+
 /* ---- order ---- */
 
 #define COMPARE(a, b) (((a) > (b)) - ((a) < (b)))

@@ -29,6 +29,9 @@ void collection_done(struct collection *c);
 /* Copies it. 0, or -ENOMEM. */
 int collection_add(struct collection *c, const struct tempfile_entry *e, const struct usage *usage);
 
+/* There is one. */
+void collection_drop_last(struct collection *c);
+
 /* Is this a key to sort by? NULL is one: the order in which they came. */
 bool collection_is_key(const char *key);
 

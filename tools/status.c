@@ -82,20 +82,41 @@ static uint64_t entries_of(const struct tempfile_status *s)
 
 struct gathering {
         const struct ctl *ctl;
-        struct collection failing; /* the first that could not be deleted */
+        struct collection failing; /* the last that could not be deleted, newest first */
         bool has_more;
         uint64_t bytes;
         bool is_partial;
 };
 
+/* The pauses grow: what was tried less often began to fail later. */
+static bool is_newer(const struct tempfile_entry *a, const struct tempfile_entry *b)
+{
+        if (a->attempts != b->attempts)
+                return a->attempts < b->attempts;
+        return a->created_usec > b->created_usec;
+}
+
 static int on_failing(const struct tempfile_entry *e, void *userdata)
 {
         struct gathering *g = userdata;
+        struct collection *c = &g->failing;
+        int r;
 
         if (e->error == 0)
                 return 0;
-        g->has_more = g->failing.n == FAILING_MAX;
-        return g->has_more ? -ECANCELED : collection_add(&g->failing, e, NULL);
+        r = collection_add(c, e, NULL);
+        if (r < 0)
+                return r;
+        for (size_t i = c->n - 1; i > 0 && is_newer(e, &c->items[i - 1].entry); i--) {
+                const struct listed older = c->items[i - 1];
+
+                c->items[i - 1] = c->items[i];
+                c->items[i] = older;
+        }
+        g->has_more = c->n > FAILING_MAX || g->has_more;
+        if (c->n > FAILING_MAX)
+                collection_drop_last(c);
+        return 0;
 }
 
 static int on_held(const struct tempfile_entry *e, void *userdata)
@@ -120,9 +141,9 @@ static int gather(struct gathering *g, struct tempfile_admin *a, const struct te
 
         if (s->stuck + s->waiting > 0)
                 n = tempfile_admin_list(a, &leaked, on_failing, g);
-        if ((n >= 0 || n == -ECANCELED) && g->ctl->has_size)
+        if (n >= 0 && g->ctl->has_size)
                 n = tempfile_admin_list(a, NULL, on_held, g);
-        return n < 0 && n != -ECANCELED ? (int) n : 0;
+        return (int) MIN(n, 0);
 }
 
 /* ---- what only /proc tells ---- */
