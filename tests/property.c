@@ -309,11 +309,13 @@ static void do_round(void)
 
 /* ---- comparing ---- */
 
+/* What was deleted a moment before another boot waits to be looked for: without an error so far. */
 static int note_stuck(const struct tempfile_entry *e, void *userdata)
 {
         char *what = userdata;
 
-        if (e->state == TEMPFILE_STATE_STUCK || e->state == TEMPFILE_STATE_WAITING)
+        if (e->error != 0 &&
+            (e->state == TEMPFILE_STATE_STUCK || e->state == TEMPFILE_STATE_WAITING))
                 (void) snprintf(what, MODEL_PATH_MAX, "%.200s: %s", e->path, strerror(-e->error));
         return 0;
 }

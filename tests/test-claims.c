@@ -210,6 +210,8 @@ START_TEST(nothing_has_more_owners_than_it_may)
         ck_assert_int_eq(tempfile_share_with(second, &other), 0);
         ck_assert_int_eq(tempfile_keep(t), 0); /* all of them let go of it */
         ck_assert_int_eq(unlink(tempfile_path(t)), 0);
+        ck_assert_int_eq(tempfile_close(t), 0);
+        ck_assert_int_eq(tempfile_close(second), 0);
 }
 END_TEST
 
