@@ -60,10 +60,11 @@ static int remove_second_link(const struct tempfile *t, int dirfd)
 
         if (t->entry.kind != WIRE_KIND_FILE || t->is_tracked)
                 return 0;
-        r = unlinkat(dirfd, handle_name(t), 0) < 0 ? -errno : 0;
-        if (r < 0 && fstatat(dirfd, handle_name(t), &st, AT_SYMLINK_NOFOLLOW) < 0 &&
-            errno == ENOENT)
-                r = 0;
+        if (unlinkat(dirfd, handle_name(t), 0) == 0 || errno == ENOENT)
+                return 0;
+        r = -errno;
+        if (fstatat(dirfd, handle_name(t), &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+                return 0;
         return r;
 }
 
