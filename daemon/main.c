@@ -263,7 +263,11 @@ static int bind_over(int fd, const struct sockaddr_un *address, socklen_t len)
         probe = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
         if (probe < 0)
                 return -errno;
-        if (connect(probe, (const struct sockaddr *) address, len) == 0 || errno != ECONNREFUSED)
+        if (connect(probe, (const struct sockaddr *) address, len) == 0)
+                return -EADDRINUSE;
+        if (errno == ENOMEM || errno == ENOBUFS)
+                return -errno; /* nothing was learned */
+        if (errno != ECONNREFUSED)
                 return -EADDRINUSE;
         if (unlink(address->sun_path) < 0)
                 return -errno;

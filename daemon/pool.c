@@ -210,6 +210,20 @@ int pool_new(sd_event *event, void (*ready)(void *userdata), void *userdata, str
         return 0;
 }
 
+static int run_close(struct job *j);
+
+/* Nobody else knows of these. The process ends, and its descriptors with it. */
+static void drop_closing(struct job *j)
+{
+        struct job *next;
+
+        for (; j; j = next) {
+                next = j->next;
+                if (j->run == run_close)
+                        free(j);
+        }
+}
+
 bool pool_free(struct pool *p)
 {
         bool hangs = false;
@@ -228,6 +242,8 @@ bool pool_free(struct pool *p)
                 return false; /* its thread still uses all this */
         for (unsigned int i = 0; i < p->n_workers; i++)
                 pthread_join(p->workers[i].thread, NULL);
+        drop_closing(p->queue);
+        drop_closing(p->finished);
         close_fd(p->wake_fd);
         pthread_mutex_destroy(&p->lock);
         pthread_cond_destroy(&p->work);

@@ -29,7 +29,7 @@
  * function states. What a ret_ argument points to is written only on success. After a failure a
  * handle is what it was before, and nothing that was half made is left. Wherever memory is needed
  * there is also -ENOMEM, and from a disk that is damaged -EIO. What the daemon lacks is passed on as
- * -ENOSPC, -EMFILE or -ENOMEM: then nothing has changed; whether it has after -EIO is not known.
+ * -ENOSPC, -ENFILE or -ENOMEM: then nothing has changed; whether it has after -EIO is not known.
  *
  * Threads: any number may call at once; one handle belongs to one thread at a time.
  * Fork: a child never deletes what its parent made, however it ends: in the child, tempfile_close()

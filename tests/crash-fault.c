@@ -345,6 +345,8 @@ bool crash_fault_is_documented(const char *call, int r, int error)
                 if (functions[i].with & WITH_DAEMON &&
                     (r == -ECONNREFUSED || r == -ETIMEDOUT || r == -EIO))
                         return true;
+                if (functions[i].with & WITH_DAEMON && error == EMFILE && r == -ENFILE)
+                        return true; /* the daemon's descriptors, not this process's */
                 return functions[i].with & WITH_PLACE && r == -ESTALE;
         }
         return false;

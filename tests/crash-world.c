@@ -227,9 +227,11 @@ int crash_world_prepare(struct crash_world *w, const struct crash_scenario *s)
 int crash_world_mark_damaged(struct crash_world *w)
 {
         char path[PATH_MAX + 16];
+        int r;
 
         (void) snprintf(path, sizeof(path), "%s/damaged", w->daemon.state_dir);
-        return crash_file_make(path, "");
+        r = crash_file_make(path, "");
+        return r == -EEXIST ? 0 : r; /* by the daemon itself, of which a call has failed */
 }
 
 int crash_world_connect(struct crash_world *w)
