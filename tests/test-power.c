@@ -537,7 +537,7 @@ static void look_after_cut(uint64_t cut, unsigned int number, bool is_power)
         wait_settled();
         check_names(cut, is_power);
         check_safe(cut);
-        ck_assert_int_eq(daemon_fixture_stop(&world.daemon), 0);
+        world_kill_daemon(&world);
         power_disks_unmount(&disks);
 }
 
