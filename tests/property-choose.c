@@ -94,13 +94,23 @@ static bool can_be_found(struct property_run *run, const struct property_slot *s
         return t->finder == s->process && !t->is_absent;
 }
 
+/* By another who has the descriptor, too, in this round. */
+static bool is_being_renamed(const struct property_run *run, const struct model_thing *t)
+{
+        for (unsigned int i = 0; i < PROPERTY_SLOTS; i++)
+                if (run->slots[i].process != 0 && run->slots[i].command.op == OP_RENAME &&
+                    run->slots[i].command.thing == t->id)
+                        return true;
+        return false;
+}
+
 static bool may_be_renamed(struct property_run *run, const struct property_slot *s,
                            const struct model_thing *t)
 {
         const struct model_group *g = t->is_pseudo ? model_group(&run->model, t->id) : NULL;
 
         if (g && model_group_has(g, s->process) && uid_of(run, s) == t->uid)
-                return !t->is_absent;
+                return !t->is_absent && !is_being_renamed(run, t);
         return is_whole(run, s, t);
 }
 
