@@ -240,7 +240,7 @@ static int pass_on(struct registry *g, struct reap_item *i)
         bool is_passed;
         int r;
 
-        r = store_pass_on(g->store, i->id, i->owner, &is_passed);
+        r = store_pass_on(g->store, i->id, &is_passed);
         if (r >= 0)
                 i->outcome = is_passed ? REAP_PASSED : REAP_GONE;
         return r;

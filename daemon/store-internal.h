@@ -18,6 +18,7 @@ enum statement {
 struct store_tally {
         uint64_t n_entries;
         uint64_t last_plain_entry;
+        uint64_t last_reserved; /* no number up to this one is given again by a later daemon */
         uint64_t n_claims;
 };
 

@@ -14,6 +14,8 @@
 #include "libclient/util.h"
 #include "libclient/wire.h"
 
+#define RESERVE_NUMBERS 1024U /* at a time */
+
 #define SEQ_BITS 32
 
 static struct store_bytes bytes_of_id(const sd_id128_t *id)
@@ -124,12 +126,30 @@ static int write_entry(struct store *s, enum statement which, const struct store
                             e->target, e->identity, (int64_t) e->retain_sec);
 }
 
-int store_put_entry(struct store *s, struct store_entry *e)
+/* What is asked once more after a restart, about a number, must not meet another entry. */
+static int take_number(struct store *s, uint64_t *ret)
 {
+        struct store_tally *t = store_tally(s);
         int r;
 
+        if (t->last_plain_entry >= t->last_reserved) {
+                t->last_reserved = t->last_plain_entry + RESERVE_NUMBERS;
+                r = store_change(s, STMT_SET_LAST_PLAIN, "i", (int64_t) t->last_reserved);
+                if (r < 0)
+                        return r;
+        }
+        *ret = ++t->last_plain_entry;
+        return 0;
+}
+
+int store_put_entry(struct store *s, struct store_entry *e)
+{
+        int r = 0;
+
         if (e->id == 0)
-                e->id = ++store_tally(s)->last_plain_entry;
+                r = take_number(s, &e->id);
+        if (r < 0)
+                return r;
         r = write_entry(s, STMT_ADD_ENTRY, e);
         if (r < 0)
                 return r;
@@ -418,21 +438,19 @@ int store_release(struct store *s, uint64_t entry, uint64_t owner, uint64_t *ret
         return store_get_entry(s, entry, owner_of_entry, ret_owner);
 }
 
-int store_pass_on(struct store *s, uint64_t entry, uint64_t owner, bool *ret)
+int store_pass_on(struct store *s, uint64_t entry, bool *ret)
 {
-        uint64_t left = owner;
         int r;
 
         *ret = false;
         if (store_tally(s)->n_claims == 0)
                 return 0;
-        r = store_release(s, entry, owner, &left);
-        if (r == -ENOENT)
-                return 0;
-        if (r < 0 || left == owner || left == 0)
+        r = store_change(s, STMT_PASS_TO_MAKER, "i", (int64_t) entry);
+        if (r < 0 || store_changed(s) == 0)
                 return r;
         *ret = true;
-        return store_change_entry(s, entry, WIRE_STATE_LIVE, 0, 0, 0, NULL);
+        r = store_change(s, STMT_REMOVE_INHERITED, "i", (int64_t) entry);
+        return r < 0 ? r : store_change_entry(s, entry, WIRE_STATE_LIVE, 0, 0, 0, NULL);
 }
 
 int store_set_owner(struct store *s, const struct store_entry *e)

@@ -177,6 +177,13 @@ static const char *const migrations[] = {
           " UNION ALL SELECT directory FROM ended WHERE id < 1 << 32) GROUP BY directory")         \
         X(COUNT_BY_CRED, "SELECT cred, count(*) FROM entry WHERE id < 1 << 32 GROUP BY cred")      \
         X(COUNT_OF_TAG, "SELECT count(*) FROM entry WHERE id >= ?1 << 32 AND id < (?1 + 1) << 32") \
+        X(PASS_TO_MAKER,                                                                           \
+          "UPDATE entry SET owner = (SELECT c.owner FROM claim c WHERE c.entry = entry.id"         \
+          " AND c.is_maker = 1)"                                                                   \
+          " WHERE id = ?1 AND id IN (SELECT c.entry FROM claim c WHERE c.entry = entry.id"         \
+          " AND c.is_maker = 1)")                                                                  \
+        X(SET_LAST_PLAIN, "INSERT OR REPLACE INTO meta VALUES ('last_plain', ?1)")                 \
+        X(GET_LAST_PLAIN, "SELECT value FROM meta WHERE name = 'last_plain'")                      \
         X(LAST_PLAIN_ENTRY,                                                                        \
           "SELECT max(id) FROM (SELECT max(id) AS id FROM entry WHERE id < 1 << 32"                \
           " UNION ALL SELECT max(id) FROM ended WHERE id < 1 << 32)")                              \

@@ -615,6 +615,10 @@ static int open_database(struct store *s)
         r = store_ask_number(s, STMT_LAST_PLAIN_ENTRY, &s->tally.last_plain_entry);
         if (r < 0)
                 return r;
+        r = store_ask_number(s, STMT_GET_LAST_PLAIN, &s->tally.last_reserved);
+        if (r < 0)
+                return r;
+        s->tally.last_plain_entry = MAX(s->tally.last_plain_entry, s->tally.last_reserved);
         r = store_ask_number(s, STMT_COUNT_CLAIMS, &s->tally.n_claims);
         if (r < 0)
                 return r;

@@ -181,7 +181,7 @@ int store_end_claims(struct store *s, uint64_t owner);
  * when nobody else holds it. */
 int store_release(struct store *s, uint64_t entry, uint64_t owner, uint64_t *ret_owner);
 /* What its owner has left was not there: *ret whether it is a maker's now, and live. */
-int store_pass_on(struct store *s, uint64_t entry, uint64_t owner, bool *ret);
+int store_pass_on(struct store *s, uint64_t entry, bool *ret);
 /* Does that owner hold the entry, by its row or beside it? */
 int store_holds(struct store *s, uint64_t entry, uint64_t owner, bool *ret);
 /* The owners that hold it beside the one in its row. */

@@ -577,6 +577,36 @@ START_TEST(claim_that_ended_is_not_inherited)
 }
 END_TEST
 
+/* A request that was heard, and is asked again of the next daemon, names the number. */
+START_TEST(number_is_not_given_again)
+{
+        uint64_t first, second;
+
+        add_base();
+        first = put_plain(1);
+        commit();
+        ck_assert_int_eq(store_remove_entry(store, first), 0);
+        commit();
+        store_open_again();
+        second = put_plain(1);
+        ck_assert_uint_gt(second, first);
+        commit();
+}
+END_TEST
+
+START_TEST(owners_of_what_is_not_there_do_not_inherit_it)
+{
+        uint64_t id;
+        bool is_passed;
+
+        add_base();
+        id = put_plain(1);
+        ck_assert_int_eq(store_add_claim(store, id, 2), 0);
+        ck_assert_int_eq(store_pass_on(store, id, &is_passed), 0);
+        ck_assert(!is_passed);
+}
+END_TEST
+
 START_TEST(maker_inherits_what_was_not_there)
 {
         uint64_t id, other;
@@ -587,12 +617,12 @@ START_TEST(maker_inherits_what_was_not_there)
         ck_assert_int_eq(store_add_maker(store, id, 2), 0);
         ck_assert_int_eq(store_end_claims(store, 1), 0);
         ck_assert_uint_eq(owner_of(id), 1); /* to be deleted, if it is there */
-        ck_assert_int_eq(store_pass_on(store, id, 1, &is_passed), 0);
+        ck_assert_int_eq(store_pass_on(store, id, &is_passed), 0);
         ck_assert(is_passed);
         ck_assert_uint_eq(owner_of(id), 2);
-        ck_assert_int_eq(store_pass_on(store, other, 1, &is_passed), 0);
+        ck_assert_int_eq(store_pass_on(store, other, &is_passed), 0);
         ck_assert(!is_passed);
-        ck_assert_int_eq(store_pass_on(store, 99, 1, &is_passed), 0);
+        ck_assert_int_eq(store_pass_on(store, 99, &is_passed), 0);
         ck_assert(!is_passed);
         commit();
 }
@@ -900,6 +930,8 @@ static Suite *store_suite(void)
         tcase_add_test(t, directories_count_what_has_no_tag);
         tcase_add_test(t, further_owner_inherits);
         tcase_add_test(t, claim_that_ended_is_not_inherited);
+        tcase_add_test(t, number_is_not_given_again);
+        tcase_add_test(t, owners_of_what_is_not_there_do_not_inherit_it);
         tcase_add_test(t, maker_inherits_what_was_not_there);
         tcase_add_test(t, owner_comes_before_the_maker);
         tcase_add_test(t, entry_is_released_by_one_owner);
