@@ -458,10 +458,11 @@ static int64_t ask_database(const char *question)
         return n;
 }
 
-/* All was swept, and nothing is being deleted any more. */
+/* All was swept, what may have come back was looked for once, and nothing is being deleted any more. */
 static bool is_settled(void)
 {
-        return ask_database("SELECT (SELECT count(*) FROM entry WHERE state IN (1, 2, 8))"
+        return ask_database("SELECT (SELECT count(*) FROM entry WHERE state IN (1, 2)"
+                            " OR (state = 5 AND coalesce(attempts, 0) = 0))"
                             " + (SELECT count(*) FROM tag WHERE NOT is_unreadable"
                             " AND (needs_sweep OR boot <> x'" OTHER_BOOT "'))") == 0;
 }
