@@ -9,6 +9,7 @@
 #include "daemon/notify.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -78,9 +79,25 @@ static int on_again(sd_event_source *source, uint64_t usec, void *userdata)
         return 0;
 }
 
+/* Of what passes; where nobody listens, nobody is told. */
+static bool may_pass(int r)
+{
+        switch (r) {
+        case -EAGAIN:
+        case -EINTR:
+        case -ENOMEM:
+        case -ENOBUFS:
+        case -EMFILE:
+        case -ENFILE:
+                return true;
+        default:
+                return false;
+        }
+}
+
 void notify_ready(struct notify *n)
 {
-        if (notify_send("READY=1", -1) != -EAGAIN)
+        if (!may_pass(notify_send("READY=1", -1)))
                 return;
         (void) sd_event_source_set_time_relative(n->again, AGAIN_USEC);
         (void) sd_event_source_set_enabled(n->again, SD_EVENT_ONESHOT);
