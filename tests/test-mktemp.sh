@@ -278,8 +278,12 @@ Try 'mktemp --help' for more information." ]
     check "what is made there goes with the owner" wait_until is_gone "$out"
     ours_does -u -p "$common" uXXXXXXXXX
     check "-u does not register one that can" is_unlisted "$out"
-    ours_does >/dev/full
-    check "and what nobody knows of is not in the list" is_unlisted uXXX
+    ours -p "$common" told-XXXXXXXXXX >/dev/full 2>"$work/err"
+    status=$?
+    err=$(<"$work/err")
+    check "a name that can't be printed is an error" [ "$status:$err" = "1:mktemp: write error: No space left on device" ]
+    check "and nothing is left of what nobody can know of" [ -z "$(compgen -G "$common/told-*")" ]
+    check "nor is it in the list" is_unlisted "$common/told-"
 }
 
 test_no_daemon() {
