@@ -311,33 +311,48 @@ static void tell_group(const struct group *g, unsigned int number)
         run->world->n_ended = run->world->n_restarted = 0;
 }
 
-bool crash_group_run(const struct crash_options *o, struct crash_world *w, int signal_fd,
+static void try_group(struct group *g)
+{
+        if (g->run.scenario->flags & CRASH_FLAG_FAULTY)
+                try_faulty(g);
+        else if (g->options->has_errors)
+                try_errors(g);
+        else
+                try_kills(g);
+}
+
+bool crash_group_run(const struct crash_options *o, uid_t uid, int signal_fd,
                      const struct crash_scenario *s, enum crash_victim victim, unsigned int number,
                      struct crash_totals *totals)
 {
         const char *obstacle = crash_process_obstacle(s);
-        struct group g = { .options = o };
+        struct crash_world w;
+        struct group g = {
+                .options = o,
+                .run = {
+                        .world = &w,
+                        .scenario = s,
+                        .victim = victim,
+                        .signal_fd = signal_fd,
+                        .is_verbose = o->is_verbose,
+                },
+        };
 
         if (obstacle) {
                 printf("ok %u - %s, victim %s # SKIP %s\n", number, s->name, crash_victims[victim],
                        obstacle);
                 return true;
         }
-        g.run = (struct crash_run) {
-                .world = w,
-                .scenario = s,
-                .victim = victim,
-                .signal_fd = signal_fd,
-                .is_verbose = o->is_verbose,
-        };
-        if (s->flags & CRASH_FLAG_FAULTY)
-                try_faulty(&g);
-        else if (o->has_errors)
-                try_errors(&g);
-        else
-                try_kills(&g);
 
+        /* one of its own: what went before changes nothing */
+        if (crash_world_open(&w, !(s->flags & CRASH_FLAG_FAULTY), uid) < 0) {
+                g.failures++;
+                printf("# %s\n", w.problem);
+        } else {
+                try_group(&g);
+        }
         tell_group(&g, number);
+        crash_world_close(&w);
         *(o->has_errors ? &totals->errors : &totals->points) += g.tried;
         (void) fflush(stdout);
         return g.failures == 0;

@@ -42,8 +42,11 @@ extern const char *const crash_victims[CRASH_VICTIMS];
 /* Asked to end: the directory and the daemon are to be cleared away first. */
 extern volatile sig_atomic_t crash_is_interrupted;
 
-/* Runs it and tells of it. True: the promise held everywhere. */
-bool crash_group_run(const struct crash_options *o, struct crash_world *w, int signal_fd,
+/*
+ * Runs it, with clients of that user and in a world of its own, and tells of it. True: the promise
+ * held everywhere.
+ */
+bool crash_group_run(const struct crash_options *o, uid_t uid, int signal_fd,
                      const struct crash_scenario *s, enum crash_victim victim, unsigned int number,
                      struct crash_totals *totals);
 

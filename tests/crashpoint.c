@@ -191,21 +191,12 @@ static unsigned int run_groups(const struct crash_options *o, const struct round
                                unsigned int *number, struct crash_totals *totals)
 {
         unsigned int failures = 0;
-        struct crash_world w;
 
-        if (count_groups(o, r) == 0)
-                return 0;
-        if (crash_world_open(&w, !r->is_selftest, r->uid) < 0) {
-                printf("Bail out! %s\n", w.problem);
-                crash_world_close(&w);
-                exit(EXIT_FAILURE);
-        }
         for (const struct crash_scenario *s = NULL; (s = crash_scenario_next(s));)
                 for (int v = 0; v < CRASH_VICTIMS; v++)
                         if (!crash_is_interrupted && is_wanted(o, r, s, v))
-                                failures +=
-                                        !crash_group_run(o, &w, signal_fd, s, v, ++*number, totals);
-        crash_world_close(&w);
+                                failures += !crash_group_run(o, r->uid, signal_fd, s, v, ++*number,
+                                                             totals);
         return failures;
 }
 
