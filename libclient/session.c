@@ -7,7 +7,9 @@
  *
  * The subtle thing: "gone" is rarely worth a packet of its own. Who makes and closes file after file
  * has it ride along with the next; a few hundred times a second it is sent at once, so that a list
- * shows what is there. Lost it may be: the daemon then looks for a name that is not there, once.
+ * shows what is there. Lost it may be: the daemon then looks for a name that is not there, once. What
+ * has ended with it ("unlinked") is said at once: if it is lost, nobody is left who knows, and a power
+ * cut may bring that object back.
  */
 
 #include "libclient/session.h"
@@ -326,7 +328,7 @@ void session_gone(struct session *s, uint64_t tag_or_id, uint32_t seq)
 void session_unlinked(struct session *s, uint64_t id, const char *object)
 {
         queue_gone(s, &(struct session_gone) { id, 0, WIRE_GONE, strdup(object) });
-        flush_gone_if_due(s);
+        flush_gone(s);
 }
 
 void session_settled(struct session *s, uint64_t id)

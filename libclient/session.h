@@ -85,7 +85,7 @@ void session_listen(struct session *s);
 /* Says that something is gone, sooner or later. [locked] */
 void session_gone(struct session *s, uint64_t tag_or_id, uint32_t seq);
 
-/* The same, and that @object has ended with it, as ending.h has it. [locked] */
+/* The same at once, and that @object has ended with it, as ending.h has it. [locked] */
 void session_unlinked(struct session *s, uint64_t id, const char *object);
 
 /* Says that what was registered for another owner exists: at once, if that can be. [locked] */
