@@ -44,7 +44,6 @@ static int add(struct registry *g, struct owner *o, const struct peer *p, struct
                 r = write_seen(g);
         if (r < 0)
                 return r;
-        g->n_leases++;
         g->needs_lease_timer = true;
         *ret = o;
         return 0;
@@ -93,10 +92,20 @@ int lease_renew(struct registry *g, struct owner *o, uint64_t sec)
         return r < 0 ? r : write_seen(g);
 }
 
+/* While there are any: else nothing is written. */
+static int write_seen_if_any(struct registry *g)
+{
+        uint64_t due;
+        int r;
+
+        r = store_next_deadline(g->store, &due);
+        return r < 0 || due == 0 ? r : write_seen(g);
+}
+
 /* All deadlines are this boot's from now on: so must be what they are compared with. */
 int lease_restored(struct registry *g)
 {
-        return g->n_leases > 0 ? write_seen(g) : 0;
+        return write_seen_if_any(g);
 }
 
 int lease_restore(struct registry *g, struct owner *o, const struct store_owner *row)
@@ -108,7 +117,6 @@ int lease_restore(struct registry *g, struct owner *o, const struct store_owner 
         if (r < 0)
                 return r;
         o->deadline_usec = row->deadline_usec;
-        g->n_leases++;
         g->needs_lease_timer = true;
         if (sd_id128_equal(row->boot, g->epoch.boot))
                 return 0; /* if it has expired, the timer finds that at once */
@@ -132,8 +140,7 @@ void lease_expire(struct registry *g)
         uint64_t now = now_boottime_usec();
 
         (void) store_expired(g->store, now, end_one, g); /* else with the next tick */
-        if (g->n_leases > 0)
-                (void) write_seen(g);
+        (void) write_seen_if_any(g);
         g->needs_lease_timer = true;
 }
 
@@ -158,14 +165,16 @@ int lease_prepare(struct registry *g)
 
 void lease_schedule(struct registry *g)
 {
-        uint64_t due = 0, now = now_boottime_usec(), pause = SEEN_USEC;
+        uint64_t due, now = now_boottime_usec();
 
         if (!g->needs_lease_timer)
                 return;
-        if (g->n_leases == 0 || store_next_deadline(g->store, &due) < 0)
+        if (store_next_deadline(g->store, &due) < 0) {
+                registry_arm_again(g);
                 return;
+        }
         g->needs_lease_timer = false;
         if (due > 0)
-                pause = due > now ? MIN(due - now, SEEN_USEC) : 0;
-        registry_arm(g, &g->lease_timer, CLOCK_BOOTTIME, pause, on_lease);
+                registry_arm(g, &g->lease_timer, CLOCK_BOOTTIME,
+                             due > now ? MIN(due - now, SEEN_USEC) : 0, on_lease);
 }

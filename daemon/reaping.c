@@ -208,8 +208,6 @@ static void release(struct registry *g, struct owner *o)
         o->fd = close_fd(o->fd);
         if (o->kind == WIRE_OWNER_TOKEN)
                 token_forget(g, o);
-        if (o->kind == WIRE_OWNER_LEASE)
-                g->n_leases--;
 }
 
 /* What of it is to be swept goes to @swept: of all that end at a time in one pass. Then, the step. */

@@ -152,7 +152,6 @@ struct registry {
         unsigned int n_looks;         /* in a row */
         struct owner *boot_owner;     /* NULL: nobody has asked for it yet */
         int state_dirfd;              /* where tokens are kept */
-        uint64_t n_leases;
         uint64_t n_lost; /* at the start */
         bool needs_schedule, needs_flush, sweep_again;
         struct said *said;

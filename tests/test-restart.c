@@ -412,6 +412,28 @@ static void wait_waiting(void)
                 ck_assert_int_lt(time(NULL), end);
 }
 
+static void move_directory(const char *from, const char *to)
+{
+        world_kill_daemon(&world);
+        ck_assert_int_eq(rename(from, to), 0);
+        world_start_daemon(&world);
+}
+
+/* One lease that had ended when the daemon was killed, and had something left: the next still ends. */
+START_TEST(a_lease_ends_beside_one_that_was_loaded_dead)
+{
+        char away[PATH_MAX + 8];
+
+        (void) snprintf(away, sizeof(away), "%s.away", world.dir);
+        make_leased(1);
+        move_directory(world.dir, away);
+        wait_waiting();
+        move_directory(away, world.dir);
+        make_leased(1);
+        expect_gone();
+}
+END_TEST
+
 /* What failed is not tried again by a clock of another boot. */
 START_TEST(what_is_to_be_tried_again_later_is_tried_at_the_next_start)
 {
@@ -503,6 +525,7 @@ static Suite *restart_suite(void)
         tcase_set_timeout(c, 60);
         add_unless(c, unless_root(), a_lease_ends_in_time_that_the_machine_slept);
         add_unless(c, unless_root(), a_lease_has_left_what_it_had_when_the_machine_went_down);
+        tcase_add_test(c, a_lease_ends_beside_one_that_was_loaded_dead);
         add_unless(c, unless_root(), what_is_to_be_tried_again_later_is_tried_at_the_next_start);
         add_unless(c, unless_root(), a_daemon_with_another_clock_takes_nobody_for_dead);
         suite_add_tcase(s, c);
