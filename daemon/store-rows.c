@@ -400,7 +400,10 @@ int store_get_entry(struct store *s, uint64_t id, store_entry_fn fn, void *userd
         r = store_ask(s, STMT_GET_ENTRY, one_entry_row, NULL, &o, "i", (int64_t) id);
         if (r < 0)
                 return r;
-        return o.is_found ? 0 : -ENOENT;
+        if (o.is_found)
+                return 0;
+        r = store_failure(s); /* it may be what went with that */
+        return r < 0 ? r : -ENOENT;
 }
 
 int store_next_due(struct store *s, uint64_t *ret_usec)

@@ -228,6 +228,11 @@ int store_ask(struct store *s, enum statement which, store_take_fn take, const v
 
 /* ---- what store-rows.c builds on ---- */
 
+int store_failure(const struct store *s)
+{
+        return s->failed;
+}
+
 uint64_t store_changed(struct store *s)
 {
         return (uint64_t) sqlite3_changes(s->db);

@@ -232,7 +232,7 @@ int store_wake_waiting(struct store *s);
 int store_wake_all(struct store *s);
 /* Every name under a tag, whatever its state. */
 int store_names_of_tag(struct store *s, uint64_t tag_id, store_entry_fn fn, void *userdata);
-/* One entry; -ENOENT. */
+/* One entry; -ENOENT. After a failed change what that failed with: it may have taken the entry with it. */
 int store_get_entry(struct store *s, uint64_t id, store_entry_fn fn, void *userdata);
 /* The highest number under a tag. */
 int store_last_of_tag(struct store *s, uint64_t tag_id, uint64_t *ret_id);

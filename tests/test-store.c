@@ -878,6 +878,11 @@ START_TEST(turn_is_committed_as_a_whole)
 }
 END_TEST
 
+static int ignore(const struct store_entry *e, void *userdata)
+{
+        return 0;
+}
+
 START_TEST(failed_change_takes_the_turn_with_it)
 {
         struct store_owner again = { .id = 1 };
@@ -891,12 +896,14 @@ START_TEST(failed_change_takes_the_turn_with_it)
         ck_assert_uint_eq(put_plain(1), plain + 1);
         ck_assert_int_eq(store_add_owner(store, &again), -EEXIST);
         ck_assert_int_eq(put_made(1, 2), -EEXIST); /* nothing more is taken */
+        ck_assert_int_eq(store_get_entry(store, STORE_TAG_ID(1, 2), ignore, NULL), -EEXIST);
         ck_assert_int_eq(store_commit(store), -EEXIST);
         ck_assert_uint_eq(store_committed(store), committed);
         ck_assert_uint_eq(state_of(STORE_TAG_ID(1, 1)), 0);
         ck_assert_uint_eq(count_live(), 1);
         ck_assert_uint_eq(put_plain(1), plain + 1); /* the tallies are those of before, too */
         commit();                                   /* and the next turn is a new one */
+        ck_assert_int_eq(store_get_entry(store, STORE_TAG_ID(1, 2), ignore, NULL), -ENOENT);
         ck_assert_uint_eq(count_live(), 2);
 }
 END_TEST
