@@ -226,21 +226,28 @@ static char *read_executable(pid_t pid)
         return strdup(buf);
 }
 
-static void read_uids(pid_t pid, struct process *p)
+/* Who may name it as an owner hangs on these: not to know them is no answer. */
+static int read_uids(pid_t pid, struct process *p)
 {
-        unsigned int real = UINT32_MAX, effective, saved = UINT32_MAX;
+        unsigned int real, effective, saved;
         char path[64], line[256];
+        bool found = false;
         FILE *f;
+        int r;
 
         snprintf(path, sizeof(path), "/proc/%d/status", (int) pid);
         f = fopen(path, "re");
-        while (f && fgets(line, sizeof(line), f))
-                if (sscanf(line, "Uid: %u %u %u", &real, &effective, &saved) == 3)
-                        break;
-        if (f)
-                fclose(f);
+        if (!f)
+                return errno == ENOENT ? -ESRCH : -errno;
+        while (!found && fgets(line, sizeof(line), f))
+                found = sscanf(line, "Uid: %u %u %u", &real, &effective, &saved) == 3;
+        r = found ? 0 : ferror(f) ? -errno : -EBADMSG;
+        fclose(f);
+        if (r < 0)
+                return r;
         p->uid = real;
         p->saved_uid = saved;
+        return 0;
 }
 
 int process_read(pid_t pid, struct process *ret)
@@ -249,9 +256,10 @@ int process_read(pid_t pid, struct process *ret)
         int r;
 
         r = process_read_start(pid, &p.start);
+        if (r >= 0)
+                r = read_uids(pid, &p);
         if (r < 0)
                 return r;
-        read_uids(pid, &p);
         p.command = read_text(pid, "comm");
         p.arguments = read_text(pid, "cmdline");
         p.executable = read_executable(pid);
