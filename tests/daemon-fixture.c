@@ -258,13 +258,19 @@ void daemon_fixture_drop_kept(struct daemon_fixture *d)
                 (void) close_fd(d->kept[--d->n_kept].fd);
 }
 
-void daemon_fixture_forget(struct daemon_fixture *d)
+unsigned int daemon_fixture_count_kept(struct daemon_fixture *d)
 {
         char buf[1024];
 
-        d->pid = 0;
         while (d->is_keeping && d->notify_fd >= 0 && take_in(d, buf, sizeof(buf)))
                 ;
+        return d->n_kept;
+}
+
+void daemon_fixture_forget(struct daemon_fixture *d)
+{
+        d->pid = 0;
+        (void) daemon_fixture_count_kept(d);
         d->notify_fd = close_fd(d->notify_fd);
 }
 

@@ -56,6 +56,9 @@ void daemon_fixture_kill(struct daemon_fixture *d);
 /* SIGTERM. Returns the status as waitpid() gives it, or -ETIMEDOUT (it was killed then). */
 int daemon_fixture_stop(struct daemon_fixture *d);
 
+/* How many descriptors it has given to be kept, by all that it has said until now. */
+unsigned int daemon_fixture_count_kept(struct daemon_fixture *d);
+
 /* Closes what is kept. */
 void daemon_fixture_drop_kept(struct daemon_fixture *d);
 

@@ -74,6 +74,11 @@ static void expect_alice_is_served(void)
         ck_assert(wait_gone(at("alice/quick")));
 }
 
+static bool one_is_left(const struct wire_status_reply *s)
+{
+        return s->live + s->reaping == 1;
+}
+
 START_TEST(a_mount_that_hangs_holds_up_what_is_on_it_alone)
 {
         struct victim v;
@@ -84,7 +89,7 @@ START_TEST(a_mount_that_hangs_holds_up_what_is_on_it_alone)
         victim_kill(&v, SIGKILL);
         ck_assert(wait_gone(at("mallory/quick"))); /* her own, elsewhere */
         expect_alice_is_served();
-        ck_assert_uint_eq(daemon_status().live + daemon_status().reaping, 1);
+        wait_daemon(one_is_left);
 
         ck_assert_int_eq(daemon_fixture_stop(&world.daemon), 0);
         world_start_daemon(&world); /* finds it hanging */

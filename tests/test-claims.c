@@ -485,7 +485,7 @@ END_TEST
 START_TEST(a_lease_goes_on_without_its_maker_and_ends_without_the_daemon)
 {
         other.owner_kind = TEMPFILE_OWNER_LEASE;
-        other.lease_sec = 1;
+        other.lease_sec = 5;
         make_elsewhere();
         world_kill_daemon(&world);
         ck_assert(path_exists(path));

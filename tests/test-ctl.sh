@@ -355,6 +355,7 @@ test_run() {
     pid=$!
     wait $pid
     check "run's command is the same process" [ "$(<"$work/out")" = $pid ]
+    wait_until is_empty "$files"
 
     ctl run "$work/no-such-command"
     check "run says that a command is not found: 127" has_failed_in_one_line 127

@@ -16,7 +16,7 @@
 #include "libclient/util.h"
 #include "tests/error-table.h"
 
-#define SHORT_MSEC 100U
+#define SHORT_MSEC 400U
 
 /* ---- what makes something --------------------------------------------------------------------- */
 

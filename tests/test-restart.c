@@ -425,7 +425,7 @@ START_TEST(a_lease_ends_beside_one_that_was_loaded_dead)
         char away[PATH_MAX + 8];
 
         (void) snprintf(away, sizeof(away), "%s.away", world.dir);
-        make_leased(1);
+        make_leased(5); /* not before the directory is away */
         move_directory(world.dir, away);
         wait_waiting();
         move_directory(away, world.dir);

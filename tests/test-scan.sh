@@ -21,6 +21,7 @@ out_like() { [[ $out == $1 ]]; }
 # shellcheck disable=SC2053
 err_like() { [[ $err == $1 ]]; }
 is_gone() { [[ ! -e $1 && ! -L $1 ]]; }
+is_executing() { [[ $(readlink "/proc/$1/exe") == "$2" ]]; }
 
 # json EXPRESSION: prints it, "j" being what is in $out, and of(name) the entry of that name
 json() {
@@ -96,7 +97,7 @@ import ctypes
 ctypes.CDLL(None).pthread_exit(None)" "$dir/thread/f"
     "$dir/executed" 1000 &
     subjects+=($!)
-    wait_until [ "$(readlink "/proc/$!/exe")" = "$dir/executed" ]
+    wait_until is_executing $! "$dir/executed"
 
     ctl scan --json --all --older=0 "$dir"
     check "scan succeeds" [ "$status:$err" = 0: ]

@@ -15,7 +15,7 @@
 
 #include "tests/daemon-fixture.h"
 
-#define WORLD_WAIT_MSEC 10000
+#define WORLD_WAIT_MSEC 30000
 
 struct world {
         char top[64];       /* removed with all that is in it */

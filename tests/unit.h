@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <systemd/sd-event.h>
 
-#define UNIT_WAIT_USEC (30 * UINT64_C(1000000))
+#define UNIT_WAIT_USEC (60 * UINT64_C(1000000))
 #define UNIT_NOBODY 65534U
 
 /* Runs the suite and prints TAP. Returns the exit status. */

@@ -35,14 +35,14 @@ static void sample(struct samples *s, const struct tempfile_options *o)
         struct tempfile *t;
         uint64_t start;
 
-        while (!s->is_over && s->n < SAMPLES_MAX && s->error == 0) {
+        do {
                 start = clock_nsec();
                 s->error = tempfile_mktemp(o, TEMPFILE_KIND_FILE, &t);
                 s->usec[s->n++] = (double) (clock_nsec() - start) / (double) NSEC_PER_USEC;
                 if (s->error == 0)
                         s->error = tempfile_close(t);
                 (void) usleep(PAUSE_USEC);
-        }
+        } while (!s->is_over && s->n < SAMPLES_MAX && s->error == 0);
 }
 
 static pid_t start_client(const struct bench *b, struct samples *s)
