@@ -272,6 +272,22 @@ static bool has_said(const char *log, const char *text)
         return strstr(buf, text);
 }
 
+/* SIGKILL has had its effect on all threads that can end. */
+static void wait_zombie(pid_t pid)
+{
+        char path[64], state = 0;
+        FILE *f;
+
+        (void) snprintf(path, sizeof(path), "/proc/%d/stat", (int) pid);
+        while (state != 'Z') {
+                f = fopen(path, "re");
+                ck_assert_ptr_nonnull(f);
+                ck_assert_int_eq(fscanf(f, "%*d (tempfiled) %c", &state), 1);
+                (void) fclose(f);
+                (void) usleep(1000);
+        }
+}
+
 /* Its threads can't be killed while they close what hangs, and until then all that it had is its. */
 START_TEST(a_killed_daemon_that_cannot_end_is_waited_for)
 {
@@ -283,6 +299,7 @@ START_TEST(a_killed_daemon_that_cannot_end_is_waited_for)
         while (fuse_server_count_muted(&fuse) == 0)
                 (void) usleep(1000);
         ck_assert_int_eq(kill(world.daemon.pid, SIGKILL), 0);
+        wait_zombie(world.daemon.pid);
         old = world.daemon;
         ck_assert_int_eq(daemon_fixture_init(&world.daemon, world.top), 0);
         ck_assert_int_eq(daemon_fixture_spawn(&world.daemon, -1), 0);

@@ -747,6 +747,7 @@ static Suite *suite_of_claims(void)
         suite_add_tcase(s, c);
 
         c = tcase_create("owners");
+        tcase_set_timeout(c, 60);
         tcase_add_checked_fixture(c, set_up, tear_down);
         tcase_add_test(c, a_token_lives_as_long_as_the_last_who_holds_it);
         tcase_add_test(c, a_token_that_ended_while_the_daemon_was_away_is_found_so);
