@@ -287,6 +287,10 @@ int registry_start(struct registry *g)
                 (void) store_commit(g->store); /* says the same again */
                 return r;
         }
+        /* Deadlines by another boot's clock, tags that nobody suspects: not without all of this. */
+        r = store_commit(g->store);
+        if (r < 0)
+                return r;
         while ((fd = fdstore_drop_one(g->fdstore)) >= 0)
                 pool_close(g->pool, 0, fd);
         reaping_open_directories(g);

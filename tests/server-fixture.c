@@ -30,7 +30,7 @@ static int child_says = -1, child_hears = -1;
 
 void (*server_before_load)(void);
 
-static void start(void)
+static int try_start(void)
 {
         struct server_options options = { .is_power = true };
         struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -49,7 +49,12 @@ static void start(void)
         ck_assert_int_eq(server_listen(server, fd), 0);
         if (server_before_load)
                 server_before_load();
-        ck_assert_int_eq(server_start(server), 0);
+        return server_start(server);
+}
+
+static void start(void)
+{
+        ck_assert_int_eq(try_start(), 0);
 }
 
 static bool is_idle(void *userdata)
@@ -79,6 +84,12 @@ void server_restart(void)
 {
         server_stop();
         start();
+}
+
+int server_restart_fails(void)
+{
+        server_stop();
+        return try_start();
 }
 
 static bool is_readable(void *userdata)

@@ -23,6 +23,7 @@ void server_setup(void);
 void server_teardown(void);
 void server_stop(void); /* what it had in memory is lost */
 void server_restart(void);
+int server_restart_fails(void); /* with this error; server_stop() then */
 /* Called, where it is set, before a server that was restarted looks for its owners. */
 extern void (*server_before_load)(void);
 
