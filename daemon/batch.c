@@ -158,6 +158,24 @@ static int retain_entry(struct collector *c, const struct store_entry *e)
         return r;
 }
 
+/* By another's end, or on request. Rows of living owners' entries are in no batch, but for that. */
+static bool is_out(const struct collector *c, const struct store_entry *e)
+{
+        const struct batch *b;
+
+        if (!c->defers && e->state != WIRE_STATE_REAPING)
+                return false;
+        LIST_FOREACH(b, &c->registry->out, out)
+        for (size_t i = 0; i < b->job.n_items; i++)
+                if (b->job.items[i].id == e->id)
+                        return true;
+        return false;
+}
+
+/*
+ * Nothing is deleted by what a transaction says that has failed: claims that were to be inherited
+ * may have gone back to the dead with it. Nor twice: what has that name by then may be another's.
+ */
 int batch_collect(const struct store_entry *e, void *userdata)
 {
         struct collector *c = userdata;
@@ -165,9 +183,17 @@ int batch_collect(const struct store_entry *e, void *userdata)
         struct known_cred *k = registry_cred(c->registry, e->cred);
         struct reap_item item = { 0 };
         struct batch *b;
+        int r;
 
+        r = store_failed(c->registry->store);
+        if (r < 0)
+                return r;
         c->count++;
         c->last = e->id;
+        if (is_out(c, e)) {
+                c->n_out++;
+                return 0;
+        }
         if (e->retain_sec > 0 && e->state == WIRE_STATE_LIVE && !c->request)
                 return retain_entry(c, e);
         if (!d || !k || fill_item(e, d, &item) < 0) {
@@ -179,9 +205,13 @@ int batch_collect(const struct store_entry *e, void *userdata)
                 reap_item_done(&item);
                 return -ENOMEM;
         }
-        if (c->defers)
-                (void) store_defer_entry(c->registry->store, e->id); /* else tried twice */
         return 0;
+}
+
+static void defer(struct registry *g, const struct batch *b)
+{
+        for (size_t i = 0; i < b->job.n_items; i++)
+                (void) store_defer_entry(g->store, b->job.items[i].id);
 }
 
 /*
@@ -206,6 +236,9 @@ void batch_submit(struct collector *c)
                         o->n_jobs++;
                 if (b->request)
                         b->request->n_jobs++;
+                if (c->defers) /* else tried twice */
+                        defer(c->registry, b);
+                LIST_INSERT_HEAD(&c->registry->out, b, out);
                 b->next = c->registry->submitted;
                 c->registry->submitted = b;
         }

@@ -246,6 +246,7 @@ static int pass_on(struct registry *g, struct reap_item *i)
 
 static int end_item(struct registry *g, const struct batch *b, struct reap_item *i)
 {
+        const uint64_t before = store_entries(g->store);
         int r;
 
         registry_forget_pending(g, i->id);
@@ -254,6 +255,7 @@ static int end_item(struct registry *g, const struct batch *b, struct reap_item 
         else
                 r = store_remove_entry(g->store, i->id);
         i->is_remembered = r > 0;
+        i->had_row = store_entries(g->store) != before; /* else somebody else has ended it */
         return r;
 }
 
@@ -378,7 +380,8 @@ static uint64_t settle_items(struct registry *g, const struct batch *b)
                 if (item->outcome == REAP_PASSED)
                         continue;
                 if (item->outcome == REAP_GONE || item->outcome == REAP_OTHER)
-                        n_left += item->id >> SEQ_BITS == 0 && !item->is_remembered;
+                        n_left +=
+                                item->id >> SEQ_BITS == 0 && item->had_row && !item->is_remembered;
                 else
                         g->n_failed++;
                 if (g->is_watched)
@@ -412,6 +415,7 @@ static void settle_batch(struct registry *g, struct batch *b)
         for (size_t i = 0; i < b->job.n_items; i++)
                 end_if_done(g, b, &b->job.items[i]);
         batch_leave_place(g, b->directory, &b->job.place);
+        LIST_REMOVE(b, out);
         batch_free(b);
 }
 
@@ -454,7 +458,7 @@ void reaping_retry(struct registry *g, struct request *r)
         batch_submit(&c);
 }
 
-/* One entry, now. */
+/* One entry, now. -EALREADY: it is being deleted. */
 int reaping_one(struct registry *g, uint64_t id, struct request *r)
 {
         struct collector c = { .registry = g, .request = r, .defers = true };
@@ -462,7 +466,7 @@ int reaping_one(struct registry *g, uint64_t id, struct request *r)
 
         error = store_get_entry(g->store, id, batch_collect, &c);
         if (error >= 0 && !c.batches)
-                error = -EUCLEAN;
+                error = c.n_out > 0 ? -EALREADY : -EUCLEAN;
         if (error < 0) {
                 batch_drop(&c);
                 return error;
@@ -513,6 +517,7 @@ static void open_if_wanted(const void *node, VISIT visit, void *userdata)
         b->job.place = batch_place(t->directory, t->cred);
         if (t->owner->kind == WIRE_OWNER_PROCESS && !t->owner->is_lost)
                 b->job.place.seen_by = t->owner->pid;
+        LIST_INSERT_HEAD(&b->registry->out, b, out);
         pool_submit(b->registry->pool, &b->job.job);
 }
 
@@ -541,8 +546,10 @@ void reaping_schedule(struct registry *g)
         schedule_flush(g);
         if (!g->needs_schedule && !g->sweep_again)
                 return;
-        if (store_next_due(g->store, &due) < 0)
-                return; /* keeps needs_schedule: the next turn asks again */
+        if (store_next_due(g->store, &due) < 0) {
+                registry_arm_again(g); /* keeps needs_schedule */
+                return;
+        }
         pause = due > now ? due - now : 0;
         if (g->sweep_again)
                 pause = due > 0 ? MIN(pause, SWEEP_AGAIN_USEC) : SWEEP_AGAIN_USEC;

@@ -152,7 +152,7 @@ struct registry {
         unsigned int n_looks;         /* in a row */
         struct owner *boot_owner;     /* NULL: nobody has asked for it yet */
         int state_dirfd;              /* where tokens are kept */
-        uint64_t n_lost; /* at the start */
+        uint64_t n_lost;              /* at the start */
         bool needs_schedule, needs_flush, sweep_again;
         struct said *said;
         uint64_t n_flushes;
@@ -173,8 +173,9 @@ struct registry {
         TAILQ_HEAD(, directory) changed;
         struct request_list uncommitted, unsynced;
         struct batch *submitted; /* to begin with the commit */
-        struct job *recorded;    /* finished jobs whose results are in the open transaction */
-        struct job *again;       /* the same, to be recorded once more: the commit failed */
+        LIST_HEAD(, batch) out;
+        struct job *recorded; /* finished jobs whose results are in the open transaction */
+        struct job *again;    /* the same, to be recorded once more: the commit failed */
         uint64_t next_owner, next_tag, next_directory, next_cred;
         uint64_t n_owners, n_tags, n_directories, n_reaping, n_reaped, n_failed;
         uint64_t n_commit_failures;
@@ -329,6 +330,7 @@ struct batch {
         struct request *request; /* who waits for it; NULL: nobody */
         size_t room;
         struct batch *next;
+        LIST_ENTRY(batch) out; /* submitted and not settled */
 };
 
 /* Entries under way into batches, one for each place. */
@@ -339,6 +341,7 @@ struct collector {
         struct request *request;
         bool defers; /* mark them as being tried */
         unsigned int count;
+        unsigned int n_out; /* of these: with a worker already */
         uint64_t last;
 };
 

@@ -35,8 +35,6 @@ int store_ask(struct store *s, enum statement which, store_take_fn take, const v
               void *userdata, const char *format, ...);
 int store_ask_number(struct store *s, enum statement which, uint64_t *ret);
 
-/* What the transaction has failed with, so that it will not be committed; 0: nothing. */
-int store_failure(const struct store *s);
 uint64_t store_changed(struct store *s); /* rows, by the last change */
 struct store_tally *store_tally(struct store *s);
 

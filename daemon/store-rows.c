@@ -402,7 +402,7 @@ int store_get_entry(struct store *s, uint64_t id, store_entry_fn fn, void *userd
                 return r;
         if (o.is_found)
                 return 0;
-        r = store_failure(s); /* it may be what went with that */
+        r = store_failed(s); /* it may be what went with that */
         return r < 0 ? r : -ENOENT;
 }
 

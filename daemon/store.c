@@ -228,7 +228,7 @@ int store_ask(struct store *s, enum statement which, store_take_fn take, const v
 
 /* ---- what store-rows.c builds on ---- */
 
-int store_failure(const struct store *s)
+int store_failed(const struct store *s)
 {
         return s->failed;
 }

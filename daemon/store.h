@@ -121,6 +121,8 @@ bool store_may_write(const struct store *s);
 
 /* The turn: begin is implied by the first change. Commit returns what failed since. */
 int store_commit(struct store *s);
+/* The same before the commit. Answers are not to be trusted then: SQLite may have rolled back. */
+int store_failed(const struct store *s);
 uint64_t store_entries(const struct store *s);   /* how many there are, with the open transaction */
 uint64_t store_committed(const struct store *s); /* number of the last commit */
 void store_sync(struct store *s);                /* have the last commit reported when it is safe */

@@ -21,8 +21,10 @@ void tag_array_add(struct tag_array *a, struct tag *t)
 
         if (a->n == a->room) {
                 more = reallocarray(a->tags, 2 * a->room + 16, sizeof(*more));
-                if (!more)
-                        return; /* swept with the next occasion */
+                if (!more) {
+                        t->owner->registry->sweep_again = true;
+                        return;
+                }
                 a->tags = more;
                 a->room = 2 * a->room + 16;
         }
@@ -59,7 +61,8 @@ static void sweep_place(struct registry *g, struct directory *d, struct known_cr
                 s->job.tags = calloc(n, sizeof(*s->job.tags));
         if (!s || !s->job.tags) {
                 free(s);
-                return; /* they want it still: with the next occasion */
+                g->sweep_again = true; /* they want it still */
+                return;
         }
         s->registry = g;
         s->directory = d;
@@ -221,6 +224,20 @@ int sweep_record(struct registry *g, struct job *j)
         return r;
 }
 
+/* What batches have out must not be read once more: after them, then. */
+static void read_again(struct owner *o)
+{
+        unsigned int n_sweeps = 0;
+        struct tag *t;
+
+        TAILQ_FOREACH(t, &o->tags, of_owner)
+        n_sweeps += t->is_sweeping;
+        if (o->n_jobs > n_sweeps)
+                o->must_read_again = true;
+        else
+                reaping_read_again(o);
+}
+
 void sweep_settle(struct registry *g, struct job *j)
 {
         struct sweep *s = (struct sweep *) j;
@@ -237,7 +254,7 @@ void sweep_settle(struct registry *g, struct job *j)
                 }
                 t->owner->n_jobs--;
                 if (s->job.n_names > 0 || t->owner->state == OWNER_ENDED)
-                        reaping_read_again(t->owner);
+                        read_again(t->owner);
                 reaping_step(g, t->owner);
         }
         if (s->job.error < 0)

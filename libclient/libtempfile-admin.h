@@ -151,8 +151,8 @@ int tempfile_admin_status(struct tempfile_admin *a, struct tempfile_status *ret)
  * tempfile_admin_reap() - delete now what has no owner any more
  * @id:    an entry's, or 0: all stuck and waiting ones (root, or the daemon's own user; else -EPERM)
  * @flags: TEMPFILE_REAP_FORCE: also one (by id only) whose owner is still there
- * Return: the number deleted; -ENOENT no such entry; -EBUSY its owner is there; -EPERM not the
- * caller's; else what the deletion failed with. Since: 0.1
+ * Return: the number deleted; -ENOENT no such entry; -EBUSY its owner is there; -EALREADY it
+ * is being deleted; -EPERM not the caller's; else what the deletion failed with. Since: 0.1
  */
 int64_t tempfile_admin_reap(struct tempfile_admin *a, uint64_t id, unsigned int flags);
 #define TEMPFILE_REAP_FORCE (1U << 0)
