@@ -613,10 +613,13 @@ int registry_add_tag(struct registry *g, const struct tag *like, struct tag **re
         r = registry_hold_tag(g, &numbered, ret);
         if (r < 0)
                 return r;
-        return store_add_tag(g->store, &row);
+        r = store_add_tag(g->store, &row);
+        if (r < 0)
+                registry_drop_tag(g, *ret); /* asked for again it must not be known */
+        return r;
 }
 
-/* Of a tag whose names are all gone for good. */
+/* Of a tag whose names are all gone for good, or whose row is not there. */
 void registry_drop_tag(struct registry *g, struct tag *t)
 {
         uint64_t before = store_entries(g->store);
@@ -654,12 +657,23 @@ FORGET_STORED(forget_owner, struct owner)
 FORGET_STORED(forget_directory, struct directory)
 FORGET_STORED(forget_cred, struct known_cred)
 
+/* Who asked for them is told of the failure, and asks for others. */
+static void end_unstored_leases(struct registry *g)
+{
+        struct owner *o;
+
+        TAILQ_FOREACH(o, &g->fresh, fresh)
+        if (o->kind == WIRE_OWNER_LEASE && o->stored_in == 0)
+                registry_owner_ended(o);
+}
+
 /* A commit has failed: what it was to store is not stored. */
 void registry_unstore_objects(struct registry *g)
 {
         twalk_r(g->owners_by_id, forget_owner, &g->attempt);
         twalk_r(g->directories_by_id, forget_directory, &g->attempt);
         twalk_r(g->creds_by_id, forget_cred, &g->attempt);
+        end_unstored_leases(g);
 }
 
 static void free_owner_node(void *o)

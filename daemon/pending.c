@@ -72,18 +72,21 @@ static void hurry_if_ended(struct registry *g, const struct tag *t)
 int registry_report_made(struct registry *g, struct tag *t, uint32_t seq, unsigned int kind,
                          const char *name)
 {
+        _cleanup_(freep) char *copy = strdup(name);
         struct pending *p;
         int r;
 
+        if (!copy)
+                return -ENOMEM;
         r = add_pending(g, t->id << SEQ_BITS | seq, &p);
         if (r < 0)
                 return r;
         p->is_gone = false;
         p->kind = kind;
         p->created_usec = now_realtime_usec();
-        p->name = strdup(name);
+        p->name = TAKE_PTR(copy);
         hurry_if_ended(g, t);
-        return p->name ? 0 : -ENOMEM;
+        return 0;
 }
 
 /* What comes and goes between two commits never reaches the store. */

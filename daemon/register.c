@@ -306,9 +306,10 @@ void registry_report(struct registry *g, struct peer *p, const void *packet, siz
                 if (!t)
                         continue;
                 if (m.what == WIRE_GONE)
-                        (void) registry_report_gone(g, t, m.seq);
-                else if (name_check(t->tag, t->key, name, m.name_len))
-                        (void) registry_report_made(g, t, m.seq, m.kind, name);
+                        (void) registry_report_gone(g, t, m.seq); /* else looked for once */
+                else if (name_check(t->tag, t->key, name, m.name_len) &&
+                         registry_report_made(g, t, m.seq, m.kind, name) < 0)
+                        reaping_suspect(g, t);
         }
 }
 
@@ -396,15 +397,18 @@ static int match_reserved(const struct store_entry *e, void *userdata)
         return 0;
 }
 
-/* The answer to the first asking was lost with the connection. */
-static bool find_reserved(struct registry *g, const struct tag *t, const struct owner *o,
-                          const char *name, uint64_t *ret_id)
+/* The answer to the first asking was lost with the connection. *ret_id: 0, there is none. */
+static int find_reserved(struct registry *g, const struct tag *t, const struct owner *o,
+                         const char *name, uint64_t *ret_id)
 {
         struct reserved wanted = { .tag = t, .name = name };
+        int r;
 
-        (void) store_live_of_owner(g->store, o->id, 0, UINT32_MAX, match_reserved, &wanted);
+        r = store_live_of_owner(g->store, o->id, 0, UINT32_MAX, match_reserved, &wanted);
+        if (r >= 0)
+                r = store_failed(g->store);
         *ret_id = wanted.id;
-        return wanted.id > 0;
+        return r;
 }
 
 static int reserve(struct registry *g, struct tag *t, struct owner *other,
@@ -414,7 +418,12 @@ static int reserve(struct registry *g, struct tag *t, struct owner *other,
         const struct owner *holder = other ? other : t->owner;
         int error;
 
-        if ((m->flags & WIRE_REGISTER_RESUME) && find_reserved(g, t, holder, name, &r->id)) {
+        if (m->flags & WIRE_REGISTER_RESUME) {
+                error = find_reserved(g, t, holder, name, &r->id);
+                if (error < 0)
+                        return error;
+        }
+        if (r->id > 0) {
                 registry_record(g, r);
                 return 0;
         }
@@ -543,9 +552,13 @@ static int take_object(struct registry *g, struct tag *t, struct owner *owner,
                 .retain_sec = w->reg.retain_sec,
                 .identity = { packed, identity_pack(&i->object, packed) },
         };
+        int error;
 
-        if (w->opcode == WIRE_TRACK) /* asked again, the first answer lost: the same entry */
-                (void) find_reserved(g, t, owner, w->name, &e.id);
+        if (w->opcode == WIRE_TRACK) { /* asked again, the first answer lost: the same entry */
+                error = find_reserved(g, t, owner, w->name, &e.id);
+                if (error < 0)
+                        return error;
+        }
         if (w->opcode == WIRE_TARGET) {
                 if (i->object.handle_len == 0)
                         return -ESTALE; /* renamed, it could not be told from another */
