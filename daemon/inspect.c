@@ -78,12 +78,25 @@ static int replace_pidfd(struct inspect_job *i, pid_t pid)
         return pidfd_is_dead(i->client_fd) ? -ESRCH : 0;
 }
 
+/* A cgroup below the unit's may be empty long before the unit ends: it does not do for want of an
+ * answer. The unit of who lives is not to be seen where pid 1 is hidden. */
+static int inspect_unit(struct inspect_job *i, pid_t pid)
+{
+        int r = i->process.unit_error;
+
+        if (r == -ESRCH && !pidfd_is_dead(i->pidfd))
+                return -EOPNOTSUPP;
+        if (r < 0)
+                return r;
+        return process_read_cgroup(pid, i->process.unit, &i->cgroup_path, &i->cgroup);
+}
+
 static int inspect_cgroup(struct inspect_job *i, pid_t pid)
 {
         int r;
 
         if (i->wanted_cgroup == 0)
-                return process_read_cgroup(pid, i->process.unit, &i->cgroup_path, &i->cgroup);
+                return inspect_unit(i, pid);
         r = process_find_cgroup(pid, i->wanted_cgroup, &i->cgroup_path);
         if (r < 0)
                 return r;

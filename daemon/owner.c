@@ -250,6 +250,17 @@ static int read_uids(pid_t pid, struct process *p)
         return 0;
 }
 
+/* No unit is an answer: there is none where nobody makes them, or nobody sees cgroups. */
+static int read_unit(pid_t pid, char **ret)
+{
+        int r = sd_pid_get_unit(pid, ret);
+
+        if (r >= 0)
+                return 0;
+        *ret = NULL;
+        return r == -ENODATA || r == -ENXIO || r == -ENOMEDIUM || r == -ENOENT ? 0 : r;
+}
+
 int process_read(pid_t pid, struct process *ret)
 {
         struct process p = { .pid = pid };
@@ -263,8 +274,7 @@ int process_read(pid_t pid, struct process *ret)
         p.command = read_text(pid, "comm");
         p.arguments = read_text(pid, "cmdline");
         p.executable = read_executable(pid);
-        if (sd_pid_get_unit(pid, &p.unit) < 0)
-                p.unit = NULL;
+        p.unit_error = read_unit(pid, &p.unit);
         *ret = p;
         return 0;
 }

@@ -26,6 +26,7 @@ struct process {
         uint64_t start; /* clock ticks since boot */
         uid_t uid, saved_uid;
         char *command, *executable, *arguments, *unit; /* bounded; NULL where not readable */
+        int unit_error; /* why it can't be told whether it is in a unit; 0: it is, or is in none */
 };
 
 enum owner_verdict {

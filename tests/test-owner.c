@@ -112,6 +112,33 @@ START_TEST(process_is_read)
 }
 END_TEST
 
+enum { FINE, WRONG, NO_WAY }; /* a child's exit status */
+
+static int read_without_its_cgroup(void *userdata)
+{
+        struct process p;
+
+        if (!unit_spoil("/proc/self/cgroup"))
+                return NO_WAY;
+        return process_read(getpid(), &p) == 0 && p.unit_error == -EIO && !p.unit ? FINE : WRONG;
+}
+
+/* A unit that can't be told is not the same as none. */
+START_TEST(unit_is_known_or_an_error)
+{
+        struct process p;
+        int status;
+
+        ck_assert_int_eq(process_read(getpid(), &p), 0);
+        ck_assert_int_eq(p.unit_error, 0);
+        process_done(&p);
+        status = unit_in_child(read_without_its_cgroup, NULL);
+        if (status == NO_WAY)
+                SKIP("needs root, to make a file of /proc unreadable");
+        ck_assert_int_eq(status, FINE);
+}
+END_TEST
+
 START_TEST(start_time_grows)
 {
         struct child c = start(wait_for_ever);
@@ -437,6 +464,7 @@ static Suite *owner_suite(void)
         TCase *t = tcase_create("owner");
 
         tcase_add_test(t, process_is_read);
+        tcase_add_test(t, unit_is_known_or_an_error);
         tcase_add_test(t, start_time_grows);
         tcase_add_test(t, long_arguments_are_cut);
         tcase_add_test(t, pidfd_names_its_process);

@@ -45,6 +45,10 @@ void unit_write(const char *path, const char *text);
 bool unit_exists(const char *path);
 unsigned int unit_count_names(const char *directory);
 
+/* In this process the file of /proc can't be read any more (EIO). False: that can't be done here.
+ * For a child: its mounts are its own from then on. */
+bool unit_spoil(const char *path);
+
 /* A child that does @body and exits with what it returns, 0..127. */
 int unit_in_child(int (*body)(void *userdata), void *userdata);
 
