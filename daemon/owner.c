@@ -61,22 +61,26 @@ int process_read_start(pid_t pid, uint64_t *ret)
  * How far this time namespace's clock of start times is from the machine's, as a mark beside the inode
  * of the pid namespace; 0: not at all. The namespace's own inode would tell less: the next one gets it.
  */
-static uint64_t read_clock_mark(void)
+static int read_clock_mark(uint64_t *ret)
 {
         uint64_t shift = 0;
         char line[128];
         int64_t sec;
         long nsec;
         FILE *f;
+        int r;
 
+        *ret = 0;
         f = fopen("/proc/self/timens_offsets", "re");
         if (!f)
-                return 0; /* this kernel has none */
+                return errno == ENOENT ? 0 : -errno; /* this kernel has none */
         while (fgets(line, sizeof(line), f))
                 if (sscanf(line, "boottime %" SCNd64 " %ld", &sec, &nsec) == 2)
                         shift = (uint64_t) sec * NSEC_PER_SEC + (uint64_t) nsec;
+        r = ferror(f) ? -errno : 0;
         (void) fclose(f);
-        return shift * UINT64_C(0x9e3779b97f4a7c15) & UINT64_C(0xffffffff00000000);
+        *ret = shift * UINT64_C(0x9e3779b97f4a7c15) & UINT64_C(0xffffffff00000000);
+        return r;
 }
 
 /* What the service manager goes by comes first: a sandbox can hide the id of a container's boot
@@ -92,6 +96,7 @@ int epoch_now(struct epoch *ret)
 {
         struct epoch e = { 0 };
         struct stat st;
+        uint64_t mark;
         int r;
 
         r = read_boot(&e.boot);
@@ -99,10 +104,12 @@ int epoch_now(struct epoch *ret)
                 return r;
         if (stat("/proc/self/ns/pid", &st) < 0)
                 return -errno;
-        e.pid_ns = st.st_ino;
         /* Start times are told by the reader's clock: by another one they mean as little as pids do
          * in another pid namespace. */
-        e.pid_ns ^= read_clock_mark();
+        r = read_clock_mark(&mark);
+        if (r < 0)
+                return r;
+        e.pid_ns = st.st_ino ^ mark;
         /* Hidden from an ordinary user (hidepid): then boot and namespace must do. */
         r = process_read_start(1, &e.init_start);
         if (r < 0 && r != -ESRCH && r != -EACCES && r != -EPERM)

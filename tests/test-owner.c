@@ -458,6 +458,29 @@ START_TEST(peer_of_a_socket_has_a_pidfd)
 }
 END_TEST
 
+static int have_no_clock(void *userdata)
+{
+        struct epoch now;
+
+        if (!unit_spoil("/proc/self/timens_offsets"))
+                return NO_WAY;
+        return epoch_now(&now) == -EIO ? FINE : WRONG;
+}
+
+/* By the machine's, each process that was found by another would be dead, in a container. */
+START_TEST(clock_that_cannot_be_told_is_an_error)
+{
+        int status;
+
+        if (access("/proc/self/timens_offsets", F_OK) < 0)
+                SKIP("there are no time namespaces");
+        status = unit_in_child(have_no_clock, NULL);
+        if (status == NO_WAY)
+                SKIP("needs root, to make a file of /proc unreadable");
+        ck_assert_int_eq(status, FINE);
+}
+END_TEST
+
 static Suite *owner_suite(void)
 {
         Suite *s = suite_create("owner");
@@ -475,6 +498,7 @@ static Suite *owner_suite(void)
         tcase_add_test(t, executing_a_program_changes_nothing);
         tcase_add_test(t, epoch_stays);
         tcase_add_test(t, another_clock_is_another_epoch);
+        tcase_add_test(t, clock_that_cannot_be_told_is_an_error);
         tcase_add_test(t, service_manager_says_which_boot_it_is);
         tcase_add_test(t, verdicts);
         tcase_add_loop_test(t, peer_of_a_socket_has_a_pidfd, 0, 2);
