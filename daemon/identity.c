@@ -73,20 +73,25 @@ static uint64_t fold(const uint8_t uuid[16])
         return a ^ b;
 }
 
-static uint64_t read_xfs_id(int fd)
+/* 0: it can't be asked for. Whoever may not read the directory never can; other errors pass, and would
+ * make the same file system another one. */
+static int read_xfs_id(int fd, uint64_t *ret)
 {
         _cleanup_(closep) int real = -1;
         struct xfs_geometry g = { 0 };
         struct fs_uuid u = { 0 };
 
+        *ret = 0;
         real = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (real < 0)
-                return 0;
+                return errno == EACCES || errno == EPERM || errno == ENOTDIR ? 0 : -errno;
         if (ioctl(real, IOCTL_GET_FS_UUID, &u) == 0 && u.len == 16)
-                return fold(u.uuid);
-        if (ioctl(real, IOCTL_XFS_GEOMETRY, &g) < 0)
-                return 0;
-        return fold(g.uuid);
+                *ret = fold(u.uuid);
+        else if (ioctl(real, IOCTL_XFS_GEOMETRY, &g) == 0)
+                *ret = fold(g.uuid);
+        else if (errno != EACCES && errno != EPERM && errno != ENOTTY)
+                return -errno;
+        return 0;
 }
 
 static bool is_numbered_by_a_server(const struct identity *i)
@@ -119,8 +124,8 @@ static int read_file_system(int fd, struct identity *i)
                 return -errno;
         i->fs_type = (uint32_t) s.f_type;
         if (i->fs_type == XFS_SUPER_MAGIC)
-                i->fs_id = read_xfs_id(fd);
-        else if (is_numbered_by_a_server(i))
+                return read_xfs_id(fd, &i->fs_id);
+        if (is_numbered_by_a_server(i))
                 i->fs_id = identity_run_id(); /* f_fsid is 0 */
         else
                 memcpy(&i->fs_id, &s.f_fsid, sizeof(i->fs_id));

@@ -7,11 +7,13 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
 #include "daemon/identity.h"
 #include "libclient/util.h"
+#include "tests/disk-fixture.h"
 #include "tests/unit.h"
 
 #ifndef FUSE_SUPER_MAGIC
@@ -370,6 +372,37 @@ START_TEST(removed_directory_made_again_is_another)
 }
 END_TEST
 
+/* Its number is the device's, which the next mount changes: so more is asked, of a descriptor. */
+START_TEST(xfs_that_cannot_be_asked_is_not_another)
+{
+        const char *why = unless_disk(DISK_XFS);
+        struct rlimit limit, none;
+        struct identity before, i;
+        struct disk disk;
+        int fd;
+
+        if (why)
+                SKIP(why);
+        disk_own_mounts();
+        ck_assert_int_eq(mkdir(unit_path(dir, "xfs"), 0700), 0);
+        disk_make(&disk, DISK_XFS, dir, unit_path(dir, "xfs"));
+        disk_mount(&disk);
+        fd = open(disk.at, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        ck_assert_int_eq(identity_of_fd(fd, &before), 0);
+        ck_assert_uint_ne(before.fs_id, 0);
+        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        none = limit;
+        none.rlim_cur = 0;
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+        ck_assert_int_eq(identity_of_fd(fd, &i), -EMFILE);
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        ck_assert_int_eq(identity_of_fd(fd, &i), 0);
+        ck_assert_uint_eq(i.fs_id, before.fs_id);
+        (void) close(fd);
+        disk_done(&disk);
+}
+END_TEST
+
 static Suite *identity_suite(void)
 {
         Suite *s = suite_create("identity");
@@ -394,6 +427,7 @@ static Suite *identity_suite(void)
         tcase_add_test(t, what_stands_in_its_place_is_refused);
         tcase_add_test(t, removed_directory_made_again_is_another);
         tcase_add_test(t, only_a_deleted_directory_counts_as_deleted);
+        tcase_add_test(t, xfs_that_cannot_be_asked_is_not_another);
         suite_add_tcase(s, t);
         return s;
 }
