@@ -286,7 +286,7 @@ int process_read(pid_t pid, struct process *ret)
         return 0;
 }
 
-static const char *cgroup_root(void)
+const char *cgroup_root(void)
 {
         static const char *const roots[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
         struct statfs fs;

@@ -45,6 +45,9 @@ bool epoch_has_same_init(const struct epoch *a, const struct epoch *b);
 int process_read(pid_t pid, struct process *ret);
 void process_done(struct process *p);
 
+/* Where cgroups of version 2 are mounted; NULL: nowhere. */
+const char *cgroup_root(void);
+
 /* The directory of the cgroup that the process's unit (NULL or "": the process itself) is in, and
  * its inode. -EOPNOTSUPP: no cgroup, or only the root's. */
 int process_read_cgroup(pid_t pid, const char *unit, char **ret_path, uint64_t *ret_inode);

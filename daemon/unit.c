@@ -71,7 +71,16 @@ static int on_events(sd_event_source *s, int fd, uint32_t revents, void *userdat
         return 0;
 }
 
-/* -ESTALE: another cgroup is there now, or none. */
+/* Could a cgroup be seen there? Where they are not mounted, or elsewhere, none says nothing. */
+static bool shows_cgroups(const char *path)
+{
+        const char *root = cgroup_root();
+        size_t len = root ? strlen(root) : 0;
+
+        return root && strncmp(path, root, len) == 0 && path[len] == '/';
+}
+
+/* -ESTALE: another cgroup is there now, or none. -ENOLINK: that can't be seen from here. */
 static int open_events(const char *path, uint64_t cgroup)
 {
         _cleanup_(closep) int dirfd = -1;
@@ -81,10 +90,12 @@ static int open_events(const char *path, uint64_t cgroup)
 
         dirfd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (dirfd < 0)
-                return errno == ENOENT ? -ESTALE : -errno;
+                return errno != ENOENT ? -errno : shows_cgroups(path) ? -ESTALE : -ENOLINK;
         if (fstat(dirfd, &st) < 0 || fstatfs(dirfd, &fs) < 0)
                 return -errno;
-        if (fs.f_type != CGROUP2_SUPER_MAGIC || st.st_ino != cgroup)
+        if (fs.f_type != CGROUP2_SUPER_MAGIC)
+                return -ENOLINK;
+        if (st.st_ino != cgroup)
                 return -ESTALE;
         fd = openat(dirfd, "cgroup.events", O_RDONLY | O_CLOEXEC);
         if (fd < 0)

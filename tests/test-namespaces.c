@@ -11,6 +11,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -18,6 +19,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -296,6 +298,105 @@ START_TEST(who_speaks_to_a_daemon_outside_is_known_again)
 }
 END_TEST
 
+/* ---- units ---- */
+
+static char cgroup[64]; /* made for a test; or "" */
+
+/* Where cgroups are of version 2, which needs no more than a directory. */
+static bool make_cgroup(void)
+{
+        static const char *const roots[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
+        struct statfs fs;
+
+        for (size_t i = 0; i < ARRAY_SIZE(roots); i++) {
+                if (statfs(roots[i], &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC)
+                        continue;
+                (void) snprintf(cgroup, sizeof(cgroup), "%s/tempfiled-%d", roots[i], getpid());
+                if (mkdir(cgroup, 0755) == 0)
+                        return true;
+        }
+        cgroup[0] = 0;
+        return false;
+}
+
+static void remove_cgroup(void)
+{
+        if (cgroup[0])
+                (void) rmdir(cgroup);
+        cgroup[0] = 0;
+}
+
+static void tear_down_units(void)
+{
+        tear_down();
+        remove_cgroup();
+}
+
+static const char *unless_cgroup(void)
+{
+        const char *reason = unless_root();
+
+        if (!reason && !make_cgroup())
+                reason = "no cgroup can be made here";
+        remove_cgroup();
+        return reason;
+}
+
+static int make_for_its_unit(int to, void *userdata)
+{
+        char procs[sizeof(cgroup) + 16];
+
+        (void) snprintf(procs, sizeof(procs), "%s/cgroup.procs", cgroup);
+        write_file(procs, "0");
+        options.owner_kind = TEMPFILE_OWNER_UNIT;
+        return make_and_obey(to, NULL);
+}
+
+static int note_row(const struct tempfile_entry *e, void *userdata)
+{
+        *(struct tempfile_entry *) userdata = *e;
+        return 0;
+}
+
+static void expect_live_unit(void)
+{
+        struct tempfile_entry row = { 0 };
+        struct tempfile_admin *a;
+
+        ck_assert_int_eq(tempfile_admin_open(NULL, 0, &a), 0);
+        ck_assert_int_eq(tempfile_admin_list(a, NULL, note_row, &row), 1);
+        tempfile_admin_close(a);
+        ck_assert_uint_eq(row.owner_kind, TEMPFILE_OWNER_UNIT);
+        ck_assert_uint_eq(row.state, TEMPFILE_STATE_LIVE);
+        ck_assert_uint_eq(count_files(world.dir), 1);
+}
+
+/* Where no cgroups are mounted none is found, which says nothing of the unit. */
+START_TEST(a_unit_is_not_dead_to_a_daemon_that_sees_no_cgroups)
+{
+        struct victim v;
+
+        ck_assert(make_cgroup());
+        set_wrapper(NULL);
+        world_start_daemon(&world);
+        victim_start(&v, make_for_its_unit, NULL);
+        ck_assert_int_eq(hear(&v), 0);
+        world_kill_daemon(&world);
+
+        set_wrapper("unshare --mount sh -c 'mount -t tmpfs none /sys/fs/cgroup; exec \"$@\"' sh");
+        world_start_daemon(&world);
+        expect_live_unit();
+        world_kill_daemon(&world);
+
+        set_wrapper(NULL);
+        world_start_daemon(&world);
+        expect_live_unit();
+        victim_kill(&v, SIGKILL);
+        ck_assert(wait_left(world.dir, 0));
+        ck_assert(wait_list_empty());
+}
+END_TEST
+
 static void add_in_both_ways(TCase *c, const TTest *test)
 {
         if (unless_root())
@@ -306,7 +407,7 @@ static void add_in_both_ways(TCase *c, const TTest *test)
 
 int main(void)
 {
-        TCase *c = tcase_create("namespaces");
+        TCase *c = tcase_create("namespaces"), *units = tcase_create("units");
         Suite *s = suite_create("namespaces");
         SRunner *r;
         int failed;
@@ -317,6 +418,10 @@ int main(void)
         add_in_both_ways(c, the_living_are_not_dead_to_a_daemon_that_can_not_see_them);
         add_in_both_ways(c, who_speaks_to_a_daemon_outside_is_known_again);
         suite_add_tcase(s, c);
+        tcase_set_timeout(units, 20);
+        tcase_add_checked_fixture(units, set_up, tear_down_units);
+        add_unless(units, unless_cgroup(), a_unit_is_not_dead_to_a_daemon_that_sees_no_cgroups);
+        suite_add_tcase(s, units);
         r = srunner_create(s);
         srunner_run_all(r, CK_ENV);
         failed = srunner_ntests_failed(r);
