@@ -89,44 +89,59 @@ bool cred_equal(const struct cred *a, const struct cred *b)
                (a->n_groups == 0 || memcmp(a->groups, b->groups, a->n_groups * sizeof(gid_t)) == 0);
 }
 
-static bool same_uid_map(pid_t pid)
+/* Returns the length, at most @size; -ESRCH: no such process. */
+static int read_uid_map(pid_t pid, char *buf, size_t size)
 {
-        char path[64], own[4096], other[4096];
-        ssize_t n, m;
-        int fd;
+        _cleanup_(closep) int fd = -1;
+        char path[64];
+        ssize_t n;
 
-        fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-                return false;
-        n = read(fd, own, sizeof(own));
-        close_fd(fd);
         snprintf(path, sizeof(path), "/proc/%d/uid_map", (int) pid);
         fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd < 0)
-                return false;
-        m = read(fd, other, sizeof(other));
-        close_fd(fd);
+                return errno == ENOENT ? -ESRCH : -errno;
+        n = read(fd, buf, size);
+        return n < 0 ? -errno : (int) n;
+}
+
+/* 1: the same; 0: another's, perhaps of one that has none yet. */
+static int same_uid_map(pid_t pid)
+{
+        char own[4096], other[4096];
+        int n, m;
+
+        n = read_uid_map(getpid(), own, sizeof(own));
+        if (n == -ESRCH)
+                return 1; /* this kernel has no user namespaces */
+        if (n < 0)
+                return n;
+        m = read_uid_map(pid, other, sizeof(other));
+        if (m < 0)
+                return m;
         return n > 0 && n == m && memcmp(own, other, (size_t) n) == 0;
 }
 
-uint64_t cred_read_caps(pid_t pid)
+int cred_read_caps(pid_t pid, uint64_t *ret)
 {
         char path[64], line[256];
-        uint64_t caps = 0;
+        bool found = false;
         FILE *f;
+        int r;
 
+        *ret = 0;
         /* A new user namespace shows a full mask, which counts for nothing outside of it. */
-        if (!same_uid_map(pid))
-                return 0;
+        r = same_uid_map(pid);
+        if (r <= 0)
+                return r;
         snprintf(path, sizeof(path), "/proc/%d/status", (int) pid);
         f = fopen(path, "re");
         if (!f)
-                return 0;
-        while (fgets(line, sizeof(line), f))
-                if (sscanf(line, "CapEff: %" SCNx64, &caps) == 1)
-                        break;
+                return errno == ENOENT ? -ESRCH : -errno;
+        while (!found && fgets(line, sizeof(line), f))
+                found = sscanf(line, "CapEff: %" SCNx64, ret) == 1;
+        r = found ? 0 : ferror(f) ? -errno : -EBADMSG;
         fclose(f);
-        return caps;
+        return r;
 }
 
 static int get_caps(uint64_t *ret_effective, uint64_t *ret_permitted)

@@ -26,9 +26,9 @@ void cred_done(struct cred *c);
 int cred_copy(const struct cred *from, struct cred *to);
 bool cred_equal(const struct cred *a, const struct cred *b);
 
-/* A uid-0 process's effective capabilities, none if its user namespace is not the daemon's or
- * that can't be told. Reads /proc: for workers. */
-uint64_t cred_read_caps(pid_t pid);
+/* A uid-0 process's effective capabilities, none if its user namespace is not the daemon's.
+ * -ESRCH: no such process. Reads /proc: for workers. */
+int cred_read_caps(pid_t pid, uint64_t *ret);
 
 /* May this daemon act for that user at all? */
 bool cred_can_serve(uid_t uid);

@@ -143,7 +143,9 @@ static int inspect_caps(struct inspect_job *i)
         r = cred_enter(NULL);
         if (r < 0)
                 return r;
-        i->cred.caps = cred_read_caps(i->pid);
+        r = cred_read_caps(i->pid, &i->cred.caps);
+        if (r < 0)
+                return r;
         return pidfd_is_dead(i->pidfd) ? -ESRCH : 0;
 }
 

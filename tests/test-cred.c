@@ -371,25 +371,55 @@ static void __attribute__((noreturn)) wait_in_namespace(int ready)
 START_TEST(capabilities_in_another_user_namespace_count_for_nothing)
 {
         struct seen own = look_at(gettid());
+        uint64_t caps;
         int ends[2];
         char byte;
         pid_t pid;
 
-        ck_assert_uint_eq(cred_read_caps(getpid()), own.effective);
+        ck_assert_int_eq(cred_read_caps(getpid(), &caps), 0);
+        ck_assert_uint_eq(caps, own.effective);
         ck_assert_int_eq(pipe(ends), 0);
         pid = fork();
         if (pid == 0)
                 wait_in_namespace(ends[1]);
         ck_assert_int_eq(read(ends[0], &byte, 1), 1);
-        if (byte == 0)
-                ck_assert_uint_eq(cred_read_caps(pid), 0);
+        if (byte == 0) {
+                ck_assert_int_eq(cred_read_caps(pid, &caps), 0);
+                ck_assert_uint_eq(caps, 0);
+        }
         (void) kill(pid, SIGKILL);
         ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
-        ck_assert_uint_eq(cred_read_caps(pid), 0); /* nobody any more */
+        ck_assert_int_eq(cred_read_caps(pid, &caps), -ESRCH);
         (void) close(ends[0]);
         (void) close(ends[1]);
         if (byte != 0)
                 SKIP("may not make a user namespace");
+}
+END_TEST
+
+enum { FINE, WRONG, NO_WAY }; /* a child's exit status */
+
+static int read_without(void *file)
+{
+        uint64_t caps;
+
+        if (!unit_spoil(file))
+                return NO_WAY;
+        return cred_read_caps(getpid(), &caps) == -EIO ? FINE : WRONG;
+}
+
+/* Without them what is root's could not be deleted in another user's directory, for good. */
+START_TEST(capabilities_that_cannot_be_read_are_not_none)
+{
+        static char files[][32] = { "/proc/self/uid_map", "/proc/self/status" };
+        int status;
+
+        for (unsigned int i = 0; i < ARRAY_SIZE(files); i++) {
+                status = unit_in_child(read_without, files[i]);
+                if (status == NO_WAY)
+                        SKIP("needs root, to make a file of /proc unreadable");
+                ck_assert_int_eq(status, FINE);
+        }
 }
 END_TEST
 
@@ -410,6 +440,7 @@ static Suite *cred_suite(void)
         tcase_add_test(t, copies_are_equal_and_differences_count);
         tcase_add_test(t, peer_is_who_it_is);
         tcase_add_test(t, capabilities_in_another_user_namespace_count_for_nothing);
+        tcase_add_test(t, capabilities_that_cannot_be_read_are_not_none);
         suite_add_tcase(s, t);
         return s;
 }
