@@ -184,44 +184,85 @@ static bool is_line_of_mount(const char *line, uint64_t mount, bool *ret_is_mapp
         return true;
 }
 
-/* Does that mount of the process's show other users than there are on the disk? False: can't tell,
- * it is not among them, say. */
-static bool read_is_mapped(pid_t pid, uint64_t mount, bool *ret)
+/* That a process has ended, or hides itself, is no shortage. */
+static bool can_never_be_read(int error)
+{
+        return error == ENOENT || error == ESRCH || error == EINVAL || error == EACCES ||
+               error == EPERM;
+}
+
+/* 1: and *ret says whether that mount of the process's shows other users than there are on the disk;
+ * 0: can't tell, it is not among them, say. */
+static int read_is_mapped(pid_t pid, uint64_t mount, bool *ret)
 {
         char path[64], *line = NULL;
         bool found = false;
         size_t size = 0;
+        int r = 0;
         FILE *f;
 
         snprintf(path, sizeof(path), "/proc/%d/mountinfo", (int) pid);
         f = fopen(path, "re");
-        while (f && !found && getline(&line, &size, f) > 0)
+        if (!f)
+                return can_never_be_read(errno) ? 0 : -errno;
+        errno = 0;
+        while (!found && getline(&line, &size, f) > 0)
                 found = is_line_of_mount(line, mount, ret);
+        if (!found && !can_never_be_read(errno))
+                r = -errno; /* or it has no such line */
         free(line);
-        if (f)
-                fclose(f);
-        return found;
+        fclose(f);
+        return found ? 1 : r;
 }
 
-/* Has each file in there, through the client's mount, the user that it has through ours? Else
+/* Is each of the two mounts mapped, or neither? 1, or 0: not, or it can't be told. */
+static int is_mapped_alike(const struct inspect_job *i, uint64_t theirs, uint64_t ours)
+{
+        bool is_theirs_mapped, is_ours_mapped;
+        int r;
+
+        if (theirs == ours)
+                return 1;
+        r = read_is_mapped(i->pid, theirs, &is_theirs_mapped);
+        if (r > 0)
+                r = read_is_mapped(getpid(), ours, &is_ours_mapped);
+        return r > 0 ? is_theirs_mapped == is_ours_mapped : r;
+}
+
+/* Has each file in there, through the client's mount, the user that it has through ours (1, 0)? Else
  * what the client has made is somebody else's by our path. One mapped mount on top of another there
  * can't be: both being mapped, they are told apart by the directory's own users. */
-static bool shows_same_users(const struct inspect_job *i)
+static int shows_same_users(const struct inspect_job *i)
 {
         const unsigned int mask = STATX_UID | STATX_GID | STATX_MNT_ID;
-        bool is_theirs_mapped, is_ours_mapped;
         struct statx theirs, ours;
 
         if (statx(i->client_fd, "", AT_EMPTY_PATH, mask, &theirs) < 0 ||
             statx(i->fd, "", AT_EMPTY_PATH, mask, &ours) < 0)
-                return false;
+                return -errno;
         if (!(theirs.stx_mask & ours.stx_mask & STATX_MNT_ID) || theirs.stx_uid != ours.stx_uid ||
             theirs.stx_gid != ours.stx_gid)
-                return false;
-        return theirs.stx_mnt_id == ours.stx_mnt_id ||
-               (read_is_mapped(i->pid, theirs.stx_mnt_id, &is_theirs_mapped) &&
-                read_is_mapped(getpid(), ours.stx_mnt_id, &is_ours_mapped) &&
-                is_theirs_mapped == is_ours_mapped);
+                return 0;
+        return is_mapped_alike(i, theirs.stx_mnt_id, ours.stx_mnt_id);
+}
+
+/* Does the path lead there in our view (1, 0)? Only what can never work says that it does not: a
+ * passing error would leave the directory with nothing but its descriptor, for good. */
+static int open_by_path(struct inspect_job *i)
+{
+        i->fd = identity_open_directory(i->path, &i->identity);
+        if (i->fd >= 0)
+                return shows_same_users(i);
+        switch (i->fd) {
+        case -ENOENT:
+        case -ESTALE:
+        case -EACCES:
+        case -ENAMETOOLONG:
+        case -ENOTCONN: /* on the way there is a FUSE mount whose server has gone */
+                return 0;
+        default:
+                return i->fd;
+        }
 }
 
 static int inspect_directory(struct inspect_job *i)
@@ -241,11 +282,9 @@ static int inspect_directory(struct inspect_job *i)
         r = check_writable(i->client_fd);
         if (r < 0)
                 return r;
-        i->fd = identity_open_directory(i->path, &i->identity);
-        if (i->fd == -EMFILE || i->fd == -ENFILE || i->fd == -ENOMEM)
-                return i->fd; /* that tells nothing of the path */
-        if (i->fd >= 0 && shows_same_users(i))
-                return 0;
+        r = open_by_path(i);
+        if (r != 0)
+                return MIN(r, 0);
         /* Another view: a private mount, one that maps users, a chroot, a container. Only the
          * client's descriptor leads there. */
         i->is_foreign = true;

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "libclient/util.h"
+#include "tests/disk-fixture.h"
 #include "tests/server-fixture.h"
 
 #define TAG UINT64_C(0xfedcba9876543210)
@@ -138,10 +139,64 @@ START_TEST(what_was_in_memory_went_with_its_boot)
 }
 END_TEST
 
+/* ---- what the daemon can't look at for the moment ---- */
+
+/* Before there is a worker: they have the mounts of whoever starts them. */
+static void set_up_own_mounts(void)
+{
+        if (geteuid() == 0)
+                disk_own_mounts();
+        setup();
+}
+
+/* The same files, by a mount with another number. */
+static void make_when_it_can_be_looked_at(void)
+{
+        struct client c;
+
+        if (unshare(CLONE_NEWNS) < 0)
+                _exit(1);
+        worker_pause();
+        client_start(&c);
+        if (client_tag(&c, TAG, file_path("")) != -EIO)
+                _exit(2);
+        worker_pause();
+        if (client_tag(&c, TAG, file_path("")) != 0)
+                _exit(3);
+        client_make(&c, 1);
+        client_make(&c, 2);
+        client_settle(&c);
+        worker_pause();
+}
+
+START_TEST(what_can_not_be_looked_at_now_is_no_other_view)
+{
+        struct worker w;
+        char mounts[64];
+
+        SKIP_UNLESS_ROOT("to mount");
+        worker_start(&w, 0, make_when_it_can_be_looked_at);
+        worker_wait(&w);
+        (void) snprintf(mounts, sizeof(mounts), "/proc/%d/mountinfo", (int) w.pid);
+        ck_assert_int_eq(mount("/proc/self/mem", mounts, NULL, MS_BIND, NULL), 0); /* EIO */
+        worker_go_on(&w);
+        worker_wait(&w);
+        ck_assert_int_eq(umount2(mounts, MNT_DETACH), 0);
+        worker_go_on(&w);
+        worker_wait(&w);
+        ck_assert_uint_eq(unit_count_names(file_path("")), 2);
+        server_stop();
+        worker_kill(&w);
+        restart();
+        wait_status(has_none); /* found again by its path */
+        ck_assert_uint_eq(unit_count_names(file_path("")), 0);
+}
+END_TEST
+
 static Suite *foreign_suite(void)
 {
         Suite *s = suite_create("foreign");
-        TCase *t = tcase_create("foreign");
+        TCase *t = tcase_create("foreign"), *blind = tcase_create("blind");
 
         tcase_add_checked_fixture(t, setup, teardown);
         tcase_set_timeout(t, 60);
@@ -149,6 +204,10 @@ static Suite *foreign_suite(void)
         tcase_add_test(t, what_nothing_leads_to_any_more_waits_until_it_is_kept);
         tcase_add_test(t, what_was_in_memory_went_with_its_boot);
         suite_add_tcase(s, t);
+        tcase_add_checked_fixture(blind, set_up_own_mounts, teardown);
+        tcase_set_timeout(blind, 60);
+        tcase_add_test(blind, what_can_not_be_looked_at_now_is_no_other_view);
+        suite_add_tcase(s, blind);
         return s;
 }
 
