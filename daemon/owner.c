@@ -174,6 +174,12 @@ int pidfd_of_peer(int fd, pid_t pid, int *ret, bool *ret_is_exact)
         return 0;
 }
 
+/* No process has the number, but perhaps a thread: which the kernel says in one way or the other. */
+static bool is_no_process(pid_t pid, int error)
+{
+        return pid > 0 && (error == ESRCH || error == ENOENT || error == EINVAL);
+}
+
 enum owner_verdict owner_find(const struct epoch *now, const struct epoch *stored, pid_t pid,
                               uint64_t start, int *ret_pidfd)
 {
@@ -188,7 +194,7 @@ enum owner_verdict owner_find(const struct epoch *now, const struct epoch *store
                 return OWNER_DEAD;
         pidfd = pidfd_open(pid, 0);
         if (pidfd < 0)
-                return errno == ESRCH ? OWNER_DEAD : OWNER_UNKNOWN;
+                return is_no_process(pid, errno) ? OWNER_DEAD : OWNER_UNKNOWN;
         if (process_read_start(pid, &found) < 0)
                 return pidfd_is_dead(pidfd) ? OWNER_DEAD : OWNER_UNKNOWN;
         if (found != start || pidfd_is_dead(pidfd))

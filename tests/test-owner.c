@@ -3,12 +3,14 @@
 /* Is that still the same process? Asked of the living, the dead, and those in between. */
 
 #include <check.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -285,6 +287,49 @@ START_TEST(main_thread_may_end_before_others)
 }
 END_TEST
 
+static void *wait_in_thread(void *said)
+{
+        wait_for_ever(*(int *) said);
+        return NULL;
+}
+
+static void have_a_thread(int said)
+{
+        pthread_t t;
+
+        if (pthread_create(&t, NULL, wait_in_thread, &said) != 0)
+                _exit(1);
+        (void) pthread_join(t, NULL);
+}
+
+/* The kernel gives numbers to both alike. */
+START_TEST(who_has_the_number_of_a_thread_is_dead)
+{
+        struct child c = start(have_a_thread);
+        struct epoch now;
+        uint64_t began;
+        char name[64];
+        int tid = 0;
+        DIR *tasks;
+
+        ck_assert(hear(&c));
+        (void) snprintf(name, sizeof(name), "/proc/%d/task", (int) c.pid);
+        tasks = opendir(name);
+        ck_assert_ptr_nonnull(tasks);
+        for (struct dirent *e; (e = readdir(tasks));)
+                if (atoi(e->d_name) > 0 && atoi(e->d_name) != c.pid)
+                        tid = atoi(e->d_name);
+        (void) closedir(tasks);
+        ck_assert_int_gt(tid, 0);
+        ck_assert_int_eq(epoch_now(&now), 0);
+        ck_assert_int_eq(process_read_start(tid, &began), 0);
+        ck_assert_int_eq(find(&now, &now, tid, began), OWNER_DEAD);
+        ck_assert_int_eq(find(&now, &now, 0, began), OWNER_UNKNOWN); /* nobody's number */
+        reap_child(&c);
+        close_child(&c);
+}
+END_TEST
+
 static int go_on; /* read end of a pipe that lets the child execute something */
 
 static void execute(int said)
@@ -495,6 +540,7 @@ static Suite *owner_suite(void)
         tcase_add_test(t, zombie_is_dead);
         tcase_add_test(t, stopped_process_is_alive);
         tcase_add_test(t, main_thread_may_end_before_others);
+        tcase_add_test(t, who_has_the_number_of_a_thread_is_dead);
         tcase_add_test(t, executing_a_program_changes_nothing);
         tcase_add_test(t, epoch_stays);
         tcase_add_test(t, another_clock_is_another_epoch);
