@@ -132,7 +132,13 @@ static int read_file_system(int fd, struct identity *i)
         return 0;
 }
 
-static void read_handle(int fd, const char *name, struct identity *i)
+/* It has none, or a sandbox hides them; what fails for another reason may have one. */
+static bool has_no_handle(int error)
+{
+        return error == EOPNOTSUPP || error == EOVERFLOW || error == ENOSYS || error == EPERM;
+}
+
+static int read_handle(int fd, const char *name, struct identity *i)
 {
         union {
                 struct file_handle h;
@@ -141,18 +147,21 @@ static void read_handle(int fd, const char *name, struct identity *i)
         int flags = *name ? 0 : AT_EMPTY_PATH, mount_id, r;
 
         if (getenv("TEMPFILED_NO_HANDLES"))
-                return;
+                return 0;
         u.h.handle_bytes = IDENTITY_HANDLE_MAX;
         r = name_to_handle_at(fd, name, &u.h, &mount_id, flags);
-        if (r < 0) {
+        if (r < 0 && has_no_handle(errno)) {
                 u.h.handle_bytes = IDENTITY_HANDLE_MAX;
                 r = name_to_handle_at(fd, name, &u.h, &mount_id, flags | AT_HANDLE_FID);
+                if (r < 0 && (errno == EINVAL || has_no_handle(errno))) /* that flag is too new */
+                        return 0; /* which the comparison knows how to take */
         }
         if (r < 0)
-                return; /* then there is none, which the comparison knows how to take */
+                return -errno;
         i->handle_type = u.h.handle_type;
         i->handle_len = u.h.handle_bytes;
         memcpy(i->handle, u.h.f_handle, u.h.handle_bytes);
+        return 0;
 }
 
 /*
@@ -203,7 +212,9 @@ int identity_of_fd(int fd, struct identity *ret)
         r = read_file_system(fd, &i);
         if (r < 0)
                 return r;
-        read_handle(fd, "", &i);
+        r = read_handle(fd, "", &i);
+        if (r < 0)
+                return r;
         *ret = i;
         return 0;
 }
@@ -219,7 +230,9 @@ int identity_at(int dirfd, const char *name, struct identity *ret)
         r = read_file_system(dirfd, &i);
         if (r < 0)
                 return r;
-        read_handle(dirfd, name, &i);
+        r = read_handle(dirfd, name, &i);
+        if (r < 0)
+                return r;
         use_birth(&i);
         *ret = i;
         return 0;

@@ -4,11 +4,16 @@
 
 #include <check.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/magic.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 
 #include "daemon/identity.h"
@@ -137,6 +142,49 @@ START_TEST(without_a_handle_it_cannot_be_told)
         b = a;
         b.handle_type++;
         ck_assert_int_eq(identity_compare_object(&a, &b), IDENTITY_OTHER);
+}
+END_TEST
+
+/* From now on each try to read a handle fails in that way. */
+static bool refuse_handles(int error)
+{
+        struct sock_filter code[] = {
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_name_to_handle_at, 0, 1),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned int) error),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        struct sock_fprog program = { ARRAY_SIZE(code), code };
+
+        return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+               prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+enum { FINE, WRONG, NO_WAY }; /* a child's exit status */
+
+static int look_without_handles(void *userdata)
+{
+        const int error = *(int *) userdata, expected = error == EOPNOTSUPP ? 0 : -error;
+        struct identity at = { 0 }, of_fd = { 0 };
+
+        if (!refuse_handles(error))
+                return NO_WAY;
+        if (identity_at(dirfd, "a", &at) != expected || identity_of_fd(dirfd, &of_fd) != expected)
+                return WRONG;
+        return of_fd.handle_len == 0 ? FINE : WRONG;
+}
+
+/* Else it would never be told from another again. */
+START_TEST(handle_that_cannot_be_read_is_not_none)
+{
+        static int errors[] = { EOPNOTSUPP, ENOMEM, EIO };
+        int status;
+
+        make("a");
+        status = unit_in_child(look_without_handles, &errors[_i]);
+        if (status == NO_WAY)
+                SKIP("there are no filters of system calls");
+        ck_assert_int_eq(status, FINE);
 }
 END_TEST
 
@@ -414,6 +462,7 @@ static Suite *identity_suite(void)
         tcase_add_test(t, what_replaced_it_is_another);
         tcase_add_test(t, reused_inode_number_is_another);
         tcase_add_test(t, without_a_handle_it_cannot_be_told);
+        tcase_add_loop_test(t, handle_that_cannot_be_read_is_not_none, 0, 3);
         tcase_add_test(t, without_handles_its_birth_tells_it);
         tcase_add_test(t, what_a_server_numbers_is_never_another_for_sure);
         tcase_add_test(t, symbolic_link_is_not_followed);
