@@ -179,6 +179,8 @@ static enum reap_outcome remove_name(struct task *t, const char *name)
 
         if (ended && identity_of_fd(object, ended) < 0)
                 ended->handle_len = 0;
+        if (ended && ended->fs_id == 0) /* of XFS, which only a directory can be asked for */
+                ended->fs_id = t->place->identity->fs_id;
         outcome = remove_object(t, name);
         if (ended && (outcome != REAP_GONE || ended->handle_len == 0 || !ending_has_come(object))) {
                 free(ended);

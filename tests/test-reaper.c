@@ -16,6 +16,7 @@
 #include "daemon/reaper.h"
 #include "libclient/util.h"
 #include "libclient/wire.h"
+#include "tests/disk-fixture.h"
 #include "tests/unit.h"
 
 #define SWAPS 300
@@ -650,6 +651,37 @@ START_TEST(file_system_is_written_through)
 }
 END_TEST
 
+/* What is remembered of it must be what is found if a power cut brings it back. */
+START_TEST(what_ends_on_xfs_is_remembered_as_it_was)
+{
+        struct reap_item item = { .id = 7, .kind = WIRE_KIND_FILE, .may_come_back = true };
+        struct delete_job j = { .place = place_of(&own), .key = key, .items = &item, .n_items = 1 };
+        const char *why = unless_disk(DISK_XFS);
+        struct identity before;
+        struct disk disk;
+
+        if (why)
+                SKIP(why);
+        disk_own_mounts();
+        disk_make(&disk, DISK_XFS, top, dir);
+        disk_mount(&disk);
+        j.place.fd = open(dir, O_PATH | O_CLOEXEC);
+        ck_assert_int_eq(identity_of_fd(j.place.fd, &dir_identity), 0);
+        unit_write(at("t"), "");
+        item.name = strdup("t");
+        item.identity = identity_of("t");
+        before = *item.identity;
+        ck_assert_int_eq(reaper_delete(&j.job), 0);
+        ck_assert_int_eq(item.outcome, REAP_GONE);
+        ck_assert_ptr_nonnull(item.ended);
+        ck_assert_int_eq(identity_compare_object(&before, item.ended), IDENTITY_SAME);
+        reap_item_done(&item);
+        (void) close(j.place.fd);
+        ck_assert_int_eq(cred_enter(NULL), 0);
+        disk_done(&disk);
+}
+END_TEST
+
 static Suite *reaper_suite(void)
 {
         Suite *s = suite_create("reaper");
@@ -683,6 +715,7 @@ static Suite *reaper_suite(void)
         tcase_add_test(t, sweep_waits_for_its_directory);
         tcase_add_test(t, sweep_of_an_unreadable_directory_fails);
         tcase_add_test(t, file_system_is_written_through);
+        tcase_add_test(t, what_ends_on_xfs_is_remembered_as_it_was);
         suite_add_tcase(s, t);
         return s;
 }
