@@ -19,7 +19,8 @@
 #include "libclient/wire.h"
 
 #define TAG_ATTEMPTS 3U /* two equal draws of 64 bits are an error of ours or of the generator's */
-#define REPEAT_SIZE 4096U /* of packets that say again what is held */
+#define REPEAT_SIZE 4096U               /* of packets that say again what is held */
+#define PAUSE_USEC (20 * USEC_PER_MSEC) /* between attempts of one who waits */
 
 struct tag_packet {
         struct wire_tag tag;
@@ -82,20 +83,22 @@ static int say_tag_again(struct place *p, uint64_t deadline_usec)
         const size_t len = build_tag(p, &packet);
 
         packet.tag.flags |= WIRE_TAG_AGAIN;
+        p->is_heard |= p->tag_serial != 0;
         p->tag_serial = client_number(c, &packet);
         return client_send(c, &packet, len, p->dir.fd, deadline_usec);
 }
 
+struct track_packet {
+        struct wire_register body;
+        char name[NAME_LEN_MAX + 1];
+};
+
 /* What it is, is looked at when it is there; so it is tracked, not reserved. */
-static int track_unsaid(struct place *p, struct entry *e, uint64_t deadline_usec)
+static size_t build_track(const struct place *p, const struct entry *e, struct track_packet *packet)
 {
         const size_t name_len = strlen(e->name);
-        struct {
-                struct wire_register body;
-                char name[NAME_LEN_MAX + 1];
-        } packet;
 
-        packet.body = (struct wire_register) {
+        packet->body = (struct wire_register) {
                 .header = { .version = WIRE_VERSION, .opcode = WIRE_TRACK },
                 .tag = p->tag,
                 .retain_sec = e->retain_sec,
@@ -103,10 +106,23 @@ static int track_unsaid(struct place *p, struct entry *e, uint64_t deadline_usec
                 .kind = e->kind,
                 .name_len = (uint16_t) name_len,
         };
-        memcpy(packet.name, e->name, name_len + 1);
-        e->serial = client_number(&p->session->client, &packet);
-        return client_send(&p->session->client, &packet, sizeof(packet.body) + name_len + 1, -1,
-                           deadline_usec);
+        memcpy(packet->name, e->name, name_len + 1);
+        return sizeof(packet->body) + name_len + 1;
+}
+
+static int track_unsaid(struct place *p, struct entry *e, uint64_t deadline_usec)
+{
+        struct client *c = &p->session->client;
+        struct track_packet packet;
+        const size_t len = build_track(p, e, &packet);
+        uint32_t serial;
+        int r;
+
+        serial = client_number(c, &packet);
+        r = client_send(c, &packet, len, -1, deadline_usec);
+        if (r == 0)
+                e->serial = serial;
+        return r;
 }
 
 static int say_entries_again(struct place *p, uint64_t deadline_usec)
@@ -147,11 +163,21 @@ static int say_entries_again(struct place *p, uint64_t deadline_usec)
         return client_send(c, buf, len, -1, deadline_usec);
 }
 
+/* What was under way on the connection before is not answered any more. */
+static void lose_answers(struct place *p)
+{
+        for (struct entry *e = p->entries; e; e = e->next) {
+                e->is_heard |= e->serial != 0;
+                e->serial = 0;
+        }
+}
+
 /* One that can't be opened any more is left out: the daemon has it stored and can do no less. */
 static int say_place_again(struct place *p, uint64_t deadline_usec)
 {
         int r;
 
+        lose_answers(p);
         if (p->is_hidden || place_reopen(p) < 0 || p->is_doubtful)
                 return 0;
         r = say_tag_again(p, deadline_usec);
@@ -191,16 +217,20 @@ static void on_tag_answered(struct place *p, int result)
         }
 }
 
+static void on_registered(struct entry *e, uint64_t id)
+{
+        e->id = id;
+        e->is_unsaid = e->is_heard = false;
+}
+
 static bool on_entry_answered(struct place *p, const struct wire_result *result)
 {
         for (struct entry *e = p->entries; e; e = e->next) {
                 if (e->serial != result->header.serial)
                         continue;
                 e->serial = 0;
-                if (result->result >= 0) {
-                        e->id = result->id;
-                        e->is_unsaid = false;
-                }
+                if (result->result >= 0)
+                        on_registered(e, result->id);
                 return true;
         }
         return false;
@@ -249,6 +279,8 @@ static int ask_tag(struct place *p, uint64_t deadline_usec)
                 return await_tag(p, deadline_usec); /* connected anew, and said twice */
         if (r >= 0)
                 on_tag_answered(p, r);
+        else
+                p->is_heard |= p->session->client.was_sent;
         return MIN(r, 0);
 }
 
@@ -277,9 +309,72 @@ bool announce_never(struct place *p, uint64_t deadline_usec)
         if (p->is_unknown && !p->is_hidden) {
                 if (client_connect(c, DEADLINE_PAST) == 0)
                         (void) announce_anew(p, deadline_usec);
-                if (!p->is_unknown || c->phase == CLIENT_READY || p->tag_serial != 0)
+                if (!p->is_unknown || c->phase == CLIENT_READY || p->tag_serial != 0 || p->is_heard)
                         return false; /* a daemon has heard of it, or may have */
                 p->is_hidden = p->is_dead = true;
         }
         return p->is_hidden;
+}
+
+/* Who connects says all entries anew: the answer to come is another then. */
+static int await_entry(struct place *p, struct entry *e, uint64_t deadline_usec)
+{
+        struct client *c = &p->session->client;
+        int r;
+
+        for (;;) {
+                r = client_connect(c, deadline_usec);
+                while (r == 0 && e->serial != 0)
+                        r = client_listen(c, deadline_usec);
+                if (r != -ECONNRESET)
+                        return r;
+                deadline_pause(PAUSE_USEC, deadline_usec);
+                if (deadline_left_msec(deadline_usec) == 0)
+                        return -ETIMEDOUT;
+        }
+}
+
+static int ask_entry(struct place *p, struct entry *e, uint64_t deadline_usec)
+{
+        struct track_packet packet;
+        const size_t len = build_track(p, e, &packet);
+        uint64_t id;
+        int r;
+
+        r = session_request(p->session, &packet, len, -1, deadline_usec, &id);
+        if (r >= 0)
+                on_registered(e, id);
+        else
+                e->is_heard |= p->session->client.was_sent && session_is_away(r);
+        return r == -ENOENT ? -ESTALE : MIN(r, 0);
+}
+
+/* @is_wanted: it is to be known, not only if it may be. */
+static int settle_entry(struct place *p, struct entry *e, bool is_wanted, uint64_t deadline_usec)
+{
+        int r;
+
+        p->pins++;
+        r = announce_anew(p, deadline_usec);
+        if (r == 0)
+                r = await_entry(p, e, deadline_usec);
+        if (r == 0 && e->is_unsaid && (is_wanted || e->is_heard)) {
+                r = ask_entry(p, e, deadline_usec);
+                if (r == 0)
+                        r = await_entry(p, e, deadline_usec); /* connected anew, and said twice */
+        }
+        p->pins--;
+        return r;
+}
+
+int announce_entry(struct place *p, struct entry *e, uint64_t deadline_usec)
+{
+        return settle_entry(p, e, true, deadline_usec);
+}
+
+int announce_heard(struct place *p, struct entry *e, uint64_t deadline_usec)
+{
+        if (p->is_hidden || (e->serial == 0 && !e->is_heard))
+                return 0;
+        return settle_entry(p, e, false, deadline_usec);
 }

@@ -415,9 +415,9 @@ static void mark_repeated(void *packet)
         memcpy(packet, &r, sizeof(r));
 }
 
-/* One attempt on one connection. *ret_is_sent: it may have been heard, whatever became of it. */
+/* One attempt on one connection. */
 static int ask_once(struct client *c, void *packet, size_t len, int fd, uint16_t expected,
-                    uint64_t deadline_usec, bool *ret_is_sent)
+                    uint64_t deadline_usec)
 {
         uint32_t serial;
         int r;
@@ -430,7 +430,7 @@ static int ask_once(struct client *c, void *packet, size_t len, int fd, uint16_t
         if (r < 0)
                 return r;
 
-        *ret_is_sent = true;
+        c->was_sent = true;
         ring(c);
         return await(c, serial, expected, deadline_usec);
 }
@@ -438,20 +438,19 @@ static int ask_once(struct client *c, void *packet, size_t len, int fd, uint16_t
 int client_request(struct client *c, void *packet, size_t len, int fd, uint16_t expected,
                    bool is_repeatable, uint64_t deadline_usec)
 {
-        bool is_sent = false;
         int r;
 
-        c->was_repeated = false;
+        c->was_repeated = c->was_sent = false;
         for (unsigned int i = 0;; i++) {
-                r = ask_once(c, packet, len, fd, expected, deadline_usec, &is_sent);
-                if (r != -ECONNRESET && !(is_sent && r == -ECONNREFUSED))
+                r = ask_once(c, packet, len, fd, expected, deadline_usec);
+                if (r != -ECONNRESET && !(c->was_sent && r == -ECONNREFUSED))
                         return r;
-                if (is_sent && !is_repeatable)
+                if (c->was_sent && !is_repeatable)
                         return -ECONNRESET;
 
                 /* Heard, perhaps: only the answer can tell, and the daemon comes back. */
-                c->was_repeated = c->was_repeated || is_sent;
-                if (is_sent)
+                c->was_repeated = c->was_repeated || c->was_sent;
+                if (c->was_sent)
                         mark_repeated(packet);
                 if (i > 0) /* the first loss may be an old one, noticed only now */
                         deadline_pause(PAUSE_USEC, deadline_usec);

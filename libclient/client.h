@@ -36,6 +36,7 @@ struct client {
         enum client_phase phase;
         bool must_greet; /* the daemon has not ended the last connection, nor may it have noticed */
         bool was_repeated; /* the last request: the answer that was lost may have been another */
+        bool was_sent;     /* it may have been heard, whatever it has returned */
         bool may_be_quiet; /* the daemon may read what is said a millisecond later, unless rung for */
         uid_t euid;        /* who may connect: another's messages would be taken for his */
         gid_t egid;

@@ -124,6 +124,20 @@ bool entry_is_said(struct place *p, const struct entry *e)
         return is_said;
 }
 
+/* Lost with its connection, it is not looked at any more; or has been, when it was the right one. */
+int entry_await(struct place *p, struct entry *e, uint64_t deadline_usec)
+{
+        int r = 0;
+
+        if (e->seq != 0)
+                return 0; /* told by its name */
+        session_lock(p->session);
+        while (r == 0 && e->serial != 0)
+                r = client_listen(&p->session->client, deadline_usec);
+        session_unlock(p->session);
+        return r == -ETIMEDOUT ? r : 0;
+}
+
 void entry_loosen(struct place *p, struct entry *e, void (*free)(struct entry *e))
 {
         session_lock(p->session);
@@ -198,6 +212,13 @@ void entry_settled(struct place *p, struct entry *e)
         end_entry(p, e, say_settled, NULL);
 }
 
+static struct wire_ref ref_of(const struct entry *e)
+{
+        if (e->id != 0 || !e->place)
+                return (struct wire_ref) { .tag_or_id = e->id };
+        return (struct wire_ref) { .tag_or_id = e->place->tag, .seq = e->seq };
+}
+
 static int keep(struct place *p, struct entry *e, uint64_t deadline_usec)
 {
         struct wire_change change = {
@@ -206,12 +227,20 @@ static int keep(struct place *p, struct entry *e, uint64_t deadline_usec)
         };
         int r;
 
+        if (e->is_unsaid) {
+                r = announce_heard(p, e, deadline_usec);
+                if (r < 0)
+                        return r;
+                change.ref = ref_of(e);
+        }
         if (e->is_unsaid || announce_never(p, deadline_usec)) {
                 let_go(e); /* no daemon knows */
                 return 0;
         }
         p->pins++;
-        r = session_request(p->session, &change, sizeof(change), -1, deadline_usec, NULL);
+        r = announce_anew(p, deadline_usec); /* it may have heard of it, but not since */
+        if (r == 0)
+                r = session_request(p->session, &change, sizeof(change), -1, deadline_usec, NULL);
         if (r == -ENOENT) /* a name under a tag could still be swept; else nothing refers to it */
                 r = e->seq != 0 ? -ESTALE : 0;
         if (r >= 0)
@@ -230,13 +259,6 @@ int entry_keep(struct place *p, struct entry *e, uint64_t deadline_usec)
         return r;
 }
 
-static struct wire_ref ref_of(const struct entry *e)
-{
-        if (e->id != 0 || !e->place)
-                return (struct wire_ref) { .tag_or_id = e->id };
-        return (struct wire_ref) { .tag_or_id = e->place->tag, .seq = e->seq };
-}
-
 /* A claim that is refused when it is asked again may have been stored at the first time, and a new
  * owner that has ended since be the reason. Only one that is not there is sure not to be. */
 static int doubt_refusal(const struct session *s, int r)
@@ -249,11 +271,10 @@ static int claim(struct place *p, struct entry *e, struct wire_claim *packet, in
 {
         int r;
 
-        if (packet->ref.tag_or_id == 0)
-                return -ECONNREFUSED; /* made without a daemon, and not registered since */
         p->pins++;
-        r = announce_anew(p, deadline_usec);
+        r = e->is_unsaid ? announce_entry(p, e, deadline_usec) : announce_anew(p, deadline_usec);
         if (r == 0) {
+                packet->ref = ref_of(e);
                 r = session_request(p->session, packet, sizeof(*packet), fd, deadline_usec, &e->id);
                 r = doubt_refusal(p->session, r);
         }
@@ -280,7 +301,6 @@ int entry_claim(struct place *p, struct entry *e, const struct wire_owner *owner
         int r;
 
         session_lock(p->session);
-        packet.ref = ref_of(e);
         r = claim(p, e, &packet, fd, deadline_usec);
         session_unlock(p->session);
         return r;
@@ -296,12 +316,16 @@ int entry_change(struct entry *e, uint16_t opcode, uint32_t argument, uint64_t d
 
         session_lock(e->session);
         packet.ref = ref_of(e);
-        if (e->place && packet.ref.seq != 0)
+        if (e->place && e->is_unsaid)
+                r = announce_entry(e->place, e, deadline_usec);
+        else if (e->place && packet.ref.seq != 0)
                 r = announce_anew(e->place, deadline_usec);
         else if (packet.ref.tag_or_id != 0)
                 r = 0;
-        if (r == 0)
+        if (r == 0) {
+                packet.ref = ref_of(e);
                 r = session_request(e->session, &packet, sizeof(packet), -1, deadline_usec, NULL);
+        }
         session_unlock(e->session);
         return MIN(r, 0);
 }

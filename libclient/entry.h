@@ -29,7 +29,8 @@ struct entry {
         void (*free)(struct entry *e); /* nobody has its handle, it is to be found; else NULL */
         bool is_unsaid;                /* no daemon was there to register it: TRACKed when one is */
         uint32_t retain_sec;           /* then */
-        uint32_t serial;               /* of that request, while it is not answered; else 0 */
+        uint32_t serial;               /* of that request, while it is under way; else 0 */
+        bool is_heard;                 /* one has got no answer: a daemon may have it */
         char name[NAME_LEN_MAX + 1];   /* the last component of its path */
 };
 
@@ -51,6 +52,10 @@ void entry_rename(struct place *p, struct entry *e, const char *name);
 
 /* Registered by itself: has a daemon answered to that? */
 bool entry_is_said(struct place *p, const struct entry *e);
+
+/* A daemon looks at it, or is about to: waits until it has. Returns 0, at once if none does, or
+ * -ETIMEDOUT: what comes under its name now would be taken for it. */
+int entry_await(struct place *p, struct entry *e, uint64_t deadline_usec);
 
 /* Its handle is given up; the thing stays held, and is then freed by @free. And taken up again: NULL,
  * there is no such. */

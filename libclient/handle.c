@@ -108,6 +108,7 @@ int handle_register(struct tempfile *t, struct place *p, uint16_t opcode, const 
                 struct wire_register body;
                 char name[NAME_LEN_MAX + 1];
         } packet;
+        bool is_heard;
         int q;
 
         packet.body = (struct wire_register) {
@@ -121,15 +122,18 @@ int handle_register(struct tempfile *t, struct place *p, uint16_t opcode, const 
         };
         memcpy(packet.name, name, name_len + 1);
         q = place_request(p, &packet, sizeof(packet.body) + name_len + 1, r->pidfd,
-                          r->deadline_usec, &t->entry.id);
+                          r->deadline_usec, &t->entry.id, &is_heard);
         if (q == -ENOENT && opcode == WIRE_RESERVE) {
                 place_retire(p); /* the daemon does not know its tag */
                 return -EAGAIN;
         }
         if (r->is_best_effort && r->is_own && opcode != WIRE_TARGET && session_is_away(q)) {
                 t->entry.is_unsaid = true;
+                t->entry.is_heard |= is_heard;
                 t->entry.retain_sec = r->retain_sec;
                 return 0;
         }
+        if (q >= 0)
+                t->entry.is_unsaid = t->entry.is_heard = false;
         return MIN(q, 0);
 }

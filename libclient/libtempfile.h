@@ -124,7 +124,9 @@ struct tempfile_options {
 /*
  * For development machines: when no daemon answers, it is made all the same. tempfile_close()
  * deletes it as ever; but a crash leaves it, until a daemon is there and this process has made
- * another call here, which registers it (tempfile_is_guaranteed()). Only for what this process
+ * another call here, which registers it (tempfile_is_guaranteed()). While that is under way keeping,
+ * persisting and closing wait for the daemon's answer; without one they change nothing (-ETIMEDOUT; and
+ * keeping -ECONNREFUSED, when that daemon has gone: the next may know of it). Only for what this process
  * itself owns. The environment variable TEMPFILED_BEST_EFFORT, set and neither empty nor "0", says
  * so for all calls; it is ignored in set-user-ID programs.
  */
@@ -365,6 +367,7 @@ int tempfile_is_guaranteed(struct tempfile *t);
  *   -EACCES, -EPERM, -EROFS, -EISDIR  as unlink(2), rmdir(2)
  *   -EBUSY    there is a mount point in the directory
  *   -EMFILE, -ENFILE  as open(2)
+ *   -ETIMEDOUT  with best effort: a daemon is about to register what is there, and does not answer
  *   and with TEMPFILE_NO_DELETE those of tempfile_keep(): it is not kept then
  *
  * Since: 0.1
@@ -405,6 +408,7 @@ void tempfile_closep(struct tempfile **t);
  *   -EFBIG, -ENOSPC  what its stream has buffered can't be written
  *   -EIO      something has been lost from its stream before, see ferror(3); and as fsync(2): if
  *             tempfile_path() is the target then, it was persisted, but is perhaps not on disk
+ *   -ETIMEDOUT  as tempfile_close(); t is unchanged
  *   those of tempfile_keep(), when something made in the directory has to be kept
  *
  * Since: 0.1

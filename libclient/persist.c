@@ -102,7 +102,9 @@ static int prepare(struct tempfile *t, struct place *p, int dirfd, const struct 
 {
         int r;
 
-        r = check_object(t, dirfd, g);
+        r = entry_await(p, &t->entry, deadline_in(t->timeout_usec));
+        if (r == 0)
+                r = check_object(t, dirfd, g);
         if (r == 0)
                 r = handle_flush(t);
         if (r < 0)

@@ -191,6 +191,7 @@ static int find_or_introduce(struct session *s, struct place **fresh, bool is_be
         if (!p) {
                 r = announce(*fresh, deadline_usec);
                 (*fresh)->is_unknown = is_best_effort && session_is_away(r);
+                (*fresh)->is_heard = s->client.was_sent;
                 if (r < 0 && !(*fresh)->is_unknown)
                         return r;
                 p = TAKE_PTR(*fresh);
@@ -298,12 +299,13 @@ int place_dirfd(struct place *p)
 }
 
 int place_request(struct place *p, void *packet, size_t len, int fd, uint64_t deadline_usec,
-                  uint64_t *ret_id)
+                  uint64_t *ret_id, bool *ret_is_heard)
 {
         int r;
 
         session_lock(p->session);
         r = session_request(p->session, packet, len, fd, deadline_usec, ret_id);
+        *ret_is_heard = p->session->client.was_sent;
         session_unlock(p->session);
         return r;
 }

@@ -36,6 +36,7 @@ struct place {
         uint32_t last_seq;
         uint32_t tag_serial; /* of a TAG said again whose answer has not been read; 0: none */
         bool is_unknown;     /* no daemon has answered to its TAG yet */
+        bool is_heard;       /* but one may have it: that was said, and got no answer */
         bool is_hidden;      /* nor will one hear it: something was kept there without */
         bool is_unreadable;
         bool is_doubtful; /* opened again, and perhaps another directory */
@@ -66,9 +67,10 @@ void place_retire(struct place *p);
 /* The descriptor, opened again if need be: valid until place_put(). Or -ESTALE, or as open(2). */
 int place_dirfd(struct place *p);
 
-/* Asks in the place's session: session_request() with the lock taken. */
+/* Asks in the place's session: session_request() with the lock taken. *ret_is_heard: a daemon may have
+ * heard it, whatever that returns. */
 int place_request(struct place *p, void *packet, size_t len, int fd, uint64_t deadline_usec,
-                  uint64_t *ret_id);
+                  uint64_t *ret_id, bool *ret_is_heard);
 
 /* With the session locked: opens its descriptor again, if it is not there. 0, -ESTALE, as open(2). */
 int place_reopen(struct place *p);

@@ -180,6 +180,10 @@ static int delete_from(struct tempfile *t, struct place *p, bool *ret_is_held)
         enum ending ending;
         int r, dirfd;
 
+        r = entry_await(p, &t->entry, deadline_in(t->timeout_usec));
+        *ret_is_held = r < 0;
+        if (r < 0)
+                return r;
         dirfd = place_dirfd(p);
         r = dirfd < 0 ? dirfd : delete (t, dirfd, &ending, object);
         *ret_is_held = r < 0;

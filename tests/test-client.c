@@ -328,6 +328,169 @@ START_TEST(the_first_that_is_gone_is_said_at_once)
 }
 END_TEST
 
+/* ---- made without a daemon --------------------------------------------------------------------- */
+
+/* By a pattern, of which no daemon has heard; then one comes, and is asked to register it. */
+static struct tempfile *make_early_and_have_it_tracked(void)
+{
+        struct tempfile *t, *other;
+
+        fake_stop();
+        options.flags = TEMPFILE_BEST_EFFORT;
+        options.timeout_msec = SHORT_MSEC;
+        options.pattern = "a.XXX";
+        t = make_file();
+        options.pattern = NULL;
+        fake_start(stage_socket);
+        fake_set(WIRE_TRACK, FAKE_IGNORE, 0, 1);
+        other = make_file();
+        while (tempfile_is_guaranteed(other) != 1)
+                ;
+        ck_assert(fake_wait(WIRE_TRACK, 1, &packet));
+        ck_assert_int_eq(tempfile_is_guaranteed(t), 0);
+        ck_assert_int_eq(tempfile_close(other), 0);
+        return t;
+}
+
+static void check_kept(unsigned int n_tracked)
+{
+        uint32_t serial;
+        struct wire_change m;
+
+        ck_assert(fake_wait(WIRE_TRACK, n_tracked, &packet));
+        serial = wire_header_of(packet.bytes).serial;
+        ck_assert(fake_wait(WIRE_KEEP, 1, &packet));
+        memcpy(&m, packet.bytes, sizeof(m));
+        ck_assert_uint_eq(m.ref.tag_or_id, FAKE_ID_OF(serial));
+        ck_assert_uint_eq(m.ref.seq, 0);
+        ck_assert_uint_eq(count_files(stage_dir), 1);
+}
+
+/* Its registration is under way: neither may it be called kept, nor may its name become free. */
+START_TEST(what_is_being_registered_is_not_let_go_of)
+{
+        struct tempfile *t = make_early_and_have_it_tracked();
+        char target[PATH_MAX + 8];
+
+        (void) snprintf(target, sizeof(target), "%s/target", stage_dir);
+        ck_assert_int_eq(tempfile_keep(t), -ETIMEDOUT);
+        ck_assert_int_eq(tempfile_persist(t, target, 0), -ETIMEDOUT);
+        ck_assert_uint_eq(fake_count(WIRE_KEEP), 0);
+        ck_assert_int_eq(tempfile_close(t), -ETIMEDOUT);
+        ck_assert_uint_eq(count_files(stage_dir), 1);
+        ck_assert(!path_exists(target));
+}
+END_TEST
+
+/* That daemon may have it stored: the next one would delete what had only been said to be kept. */
+START_TEST(what_a_daemon_may_have_registered_is_kept_when_one_is_there)
+{
+        struct tempfile *t = make_early_and_have_it_tracked();
+
+        fake_stop();
+        ck_assert_int_eq(tempfile_keep(t), -ECONNREFUSED);
+        fake_start(stage_socket);
+        ck_assert_int_eq(tempfile_keep(t), 0);
+        check_kept(1);
+        ck_assert_int_eq(tempfile_close(t), 0);
+}
+END_TEST
+
+START_TEST(what_a_daemon_may_have_registered_is_deleted_without_one)
+{
+        struct tempfile *t = make_early_and_have_it_tracked();
+
+        fake_stop();
+        ck_assert_int_eq(tempfile_close(t), 0);
+        ck_assert_uint_eq(count_files(stage_dir), 0);
+}
+END_TEST
+
+START_TEST(what_was_registered_unnoticed_is_kept_by_its_number)
+{
+        struct tempfile *t, *other;
+
+        fake_stop();
+        options.flags = TEMPFILE_BEST_EFFORT;
+        options.pattern = "a.XXX";
+        t = make_file();
+        options.pattern = NULL;
+        fake_start(stage_socket);
+        other = make_file();
+        while (tempfile_is_guaranteed(other) != 1)
+                ;
+        ck_assert(fake_wait(WIRE_TRACK, 1, NULL));
+        ck_assert_int_eq(tempfile_close(other), 0);
+        ck_assert_int_eq(tempfile_keep(t), 0);
+        check_kept(1);
+        ck_assert_int_eq(tempfile_close(t), 0);
+}
+END_TEST
+
+/* It asks for it first, which the daemon refuses: so it is nobody else's. */
+START_TEST(what_a_daemon_will_not_register_is_kept_without_it)
+{
+        struct tempfile *t, *other;
+
+        fake_stop();
+        options.flags = TEMPFILE_BEST_EFFORT;
+        options.pattern = "a.XXX";
+        t = make_file();
+        options.pattern = NULL;
+        fake_start(stage_socket);
+        fake_set(WIRE_TRACK, FAKE_ANSWER, -EPERM, 0);
+        other = make_file();
+        while (tempfile_is_guaranteed(other) != 1)
+                ;
+        ck_assert(fake_wait(WIRE_TRACK, 1, NULL));
+        ck_assert_int_eq(tempfile_close(other), 0);
+        ck_assert_int_eq(tempfile_retain(t, 1), -EPERM);
+        ck_assert_int_eq(tempfile_keep(t), 0);
+        ck_assert_uint_eq(fake_count(WIRE_KEEP), 0);
+        ck_assert_int_eq(tempfile_close(t), 0);
+        ck_assert_uint_eq(count_files(stage_dir), 1);
+}
+END_TEST
+
+/* The answer to the registration came too late for the call that asked. */
+START_TEST(what_was_made_while_a_daemon_was_slow_is_not_kept_behind_its_back)
+{
+        struct tempfile *t;
+
+        (void) tempfile_close(make_file());
+        options.flags = TEMPFILE_BEST_EFFORT;
+        options.timeout_msec = SHORT_MSEC;
+        options.pattern = "a.XXXXXXXXXX";
+        fake_set(WIRE_RESERVE, FAKE_IGNORE, 0, 1);
+        t = make_file();
+        fake_stop();
+        ck_assert_int_eq(tempfile_keep(t), -ECONNREFUSED);
+        fake_start(stage_socket);
+        ck_assert_int_eq(tempfile_keep(t), 0);
+        check_kept(1);
+        ck_assert_int_eq(tempfile_close(t), 0);
+}
+END_TEST
+
+/* It may have stored the tag, by which the next one would look for names. */
+START_TEST(nor_is_what_was_made_under_a_tag_that_it_has_heard)
+{
+        struct tempfile *t;
+
+        options.flags = TEMPFILE_BEST_EFFORT;
+        options.timeout_msec = SHORT_MSEC;
+        fake_set(WIRE_TAG, FAKE_IGNORE, 0, 1);
+        t = make_file();
+        fake_stop();
+        ck_assert_int_eq(tempfile_keep(t), -ECONNREFUSED);
+        fake_start(stage_socket);
+        ck_assert_int_eq(tempfile_keep(t), 0);
+        ck_assert_uint_eq(fake_count(WIRE_KEEP), 1);
+        ck_assert_int_eq(tempfile_close(t), 0);
+        ck_assert_uint_eq(count_files(stage_dir), 1);
+}
+END_TEST
+
 int main(void)
 {
         TCase *c = tcase_create("conversation");
@@ -351,5 +514,12 @@ int main(void)
         tcase_add_test(c, a_tag_that_a_new_daemon_refuses_is_not_used_again);
         tcase_add_test(c, gone_rides_along_with_the_next_thing_made);
         tcase_add_test(c, the_first_that_is_gone_is_said_at_once);
+        tcase_add_test(c, what_is_being_registered_is_not_let_go_of);
+        tcase_add_test(c, what_a_daemon_may_have_registered_is_kept_when_one_is_there);
+        tcase_add_test(c, what_a_daemon_may_have_registered_is_deleted_without_one);
+        tcase_add_test(c, what_was_registered_unnoticed_is_kept_by_its_number);
+        tcase_add_test(c, what_a_daemon_will_not_register_is_kept_without_it);
+        tcase_add_test(c, what_was_made_while_a_daemon_was_slow_is_not_kept_behind_its_back);
+        tcase_add_test(c, nor_is_what_was_made_under_a_tag_that_it_has_heard);
         return run_stage(suite_create("client"), c);
 }
