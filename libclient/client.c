@@ -8,7 +8,7 @@
  *
  * Who ended the last connection matters. When the daemon did, or was gone itself, it will sweep for
  * what is made until it has been greeted again. When we did (the program closed our descriptor) it
- * knows of nothing amiss: then nothing may be made before the next greeting, see must_greet.
+ * knows of nothing amiss: then nothing may be made before one has answered again, see must_greet.
  *
  * The subtle thing: a request whose connection is lost before the answer may have been heard. It is
  * asked again on the next one, in words that let the daemon recognise it (WIRE_REGISTER_RESUME).
@@ -38,11 +38,14 @@ void client_drop(struct client *c)
         c->retry_usec = deadline_in(RETRY_USEC);
 }
 
-/* The other end has gone, or ended it. */
+/* The other end has gone, or ended it: that tells nothing of the connection before, unless this one has
+ * come so far that the daemon knew who we are. */
 static void drop_lost(struct client *c)
 {
+        const bool must_greet = c->must_greet;
+
         client_drop(c);
-        c->must_greet = false;
+        c->must_greet = must_greet;
 }
 
 int client_init(struct client *c, const char *only, const struct client_hooks *hooks,
@@ -113,7 +116,7 @@ static int take_fd(struct msghdr *msg)
         return ownfd_above_stdio(fd);
 }
 
-static int receive_now(struct client *c, int *ret_fd)
+static int receive_now(struct client *c, int *ret_fd, bool *ret_is_lost)
 {
         union {
                 struct cmsghdr align;
@@ -135,8 +138,10 @@ static int receive_now(struct client *c, int *ret_fd)
 
         if (n < 0 && errno == EAGAIN)
                 return -EAGAIN;
-        if (n <= 0)
-                return -ECONNRESET;
+        if (n <= 0) {
+                *ret_is_lost = n == 0 || errno == ECONNRESET;
+                return -ECONNRESET; /* whatever it is, what was asked may have been heard */
+        }
         fd = take_fd(&msg);
         if (msg.msg_flags & MSG_TRUNC)
                 return -EBADMSG;
@@ -153,11 +158,12 @@ static int receive_now(struct client *c, int *ret_fd)
  */
 static int receive(struct client *c, uint64_t deadline_usec, int *ret_fd)
 {
+        bool is_lost = false;
         int r, waited;
 
         for (;;) {
                 waited = deadline_poll(c->socket.fd, POLLIN, deadline_usec);
-                r = receive_now(c, ret_fd);
+                r = receive_now(c, ret_fd, &is_lost);
                 if (r != -EAGAIN)
                         break;
                 if (waited < 0) {
@@ -165,10 +171,12 @@ static int receive(struct client *c, uint64_t deadline_usec, int *ret_fd)
                         break;
                 }
         }
-        if (r == -ECONNRESET)
+        if (is_lost)
                 drop_lost(c);
         else if (r < 0 && r != -ETIMEDOUT)
                 client_drop(c);
+        else if (r == 0 && c->phase == CLIENT_READY)
+                c->must_greet = false;
         return r;
 }
 
@@ -351,7 +359,6 @@ static int greet(struct client *c, uint64_t deadline_usec)
                 return r;
 
         c->phase = CLIENT_READY;
-        c->must_greet = false;
         (void) client_number(c, &hello);
         r = client_send(c, &hello, sizeof(hello), -1, deadline_usec);
         if (r == 0 && c->hooks)

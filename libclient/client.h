@@ -34,7 +34,7 @@ struct client {
         struct ownfd socket;
         struct ownfd doorbell;
         enum client_phase phase;
-        bool must_greet; /* the daemon has not ended the last connection, nor may it have noticed */
+        bool must_greet; /* the last one that it has answered on it has not ended, nor perhaps noticed */
         bool was_repeated; /* the last request: the answer that was lost may have been another */
         bool was_sent;     /* it may have been heard, whatever it has returned */
         bool may_be_quiet; /* the daemon may read what is said a millisecond later, unless rung for */

@@ -23,6 +23,7 @@
 
 #define GONE_PER_PACKET 64U
 #define GONE_QUIET_USEC (5 * USEC_PER_MSEC) /* between packets that say nothing else */
+#define PAUSE_USEC (20 * USEC_PER_MSEC)     /* between attempts to greet */
 #define GONE_MAX 65536U                     /* while the daemon is away; more is forgotten */
 
 /* The longest packet that says one thing made and the rest gone. */
@@ -257,6 +258,26 @@ static int send_report(struct session *s, const struct wire_record *made, const 
         return r;
 }
 
+/* Until it has answered something, which is that it knows the places again: hung up on before, it is no
+ * wiser (for want of a descriptor, say). What was not asked has no answer, and is on another connection. */
+static int greet(struct client *c, uint64_t deadline_usec)
+{
+        int r;
+
+        for (;;) {
+                r = client_connect(c, deadline_usec);
+                while (r == 0 && c->must_greet)
+                        r = client_listen(c, deadline_usec);
+                if (r == -ETIMEDOUT && c->phase == CLIENT_READY)
+                        client_drop(c);
+                if (r != -ECONNRESET)
+                        return r;
+                deadline_pause(PAUSE_USEC, deadline_usec);
+                if (deadline_left_msec(deadline_usec) == 0)
+                        return -ETIMEDOUT;
+        }
+}
+
 int session_made(struct session *s, const struct wire_record *record, const char *name,
                  uint64_t deadline_usec)
 {
@@ -264,8 +285,8 @@ int session_made(struct session *s, const struct wire_record *record, const char
 
         /* Looks after the descriptor, too. */
         r = client_connect(&s->client, DEADLINE_PAST);
-        if (r < 0 && s->client.must_greet)
-                r = client_connect(&s->client, deadline_usec);
+        if (s->client.must_greet)
+                r = greet(&s->client, deadline_usec);
         /* Not there: the one that starts next sweeps for what is made meanwhile. */
         if (r < 0 && s->client.must_greet && r != -ECONNREFUSED && r != -ENOENT)
                 return r;

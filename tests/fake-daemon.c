@@ -40,6 +40,7 @@ static struct rule rules[OPCODES];
 static struct fake_packet *packets[LOG_MAX];
 static unsigned int n_packets;
 static bool is_silent, is_stopped, is_ending;
+static unsigned int n_to_refuse;
 
 static pthread_t thread;
 static char socket_path[108];
@@ -79,6 +80,11 @@ static void welcome(void)
 
         if (fd < 0)
                 return;
+        if (n_to_refuse > 0) {
+                n_to_refuse--;
+                (void) close(fd);
+                return;
+        }
         assert(n_connections < CONNECTIONS_MAX);
         doorbells[n_connections] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (!is_silent)
@@ -221,6 +227,7 @@ void fake_start(const char *path)
         (void) snprintf(socket_path, sizeof(socket_path), "%s", path);
         memset(rules, 0, sizeof(rules));
         is_silent = is_stopped = is_ending = false;
+        n_to_refuse = 0;
         late.fd = -1;
 
         (void) unlink(path); /* of a test that failed */
@@ -275,6 +282,13 @@ void fake_stay_silent(bool be_silent)
 {
         (void) pthread_mutex_lock(&lock);
         is_silent = be_silent;
+        (void) pthread_mutex_unlock(&lock);
+}
+
+void fake_refuse(unsigned int times)
+{
+        (void) pthread_mutex_lock(&lock);
+        n_to_refuse = times;
         (void) pthread_mutex_unlock(&lock);
 }
 

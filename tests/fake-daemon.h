@@ -45,6 +45,9 @@ void fake_set(uint16_t opcode, enum fake_action action, int32_t result, unsigned
 /* No WELCOME for connections from now on. */
 void fake_stay_silent(bool is_silent);
 
+/* Hang up instead on the next @times connections. */
+void fake_refuse(unsigned int times);
+
 /* Read nothing more until told to. */
 void fake_stop_reading(bool is_stopped);
 

@@ -328,6 +328,60 @@ START_TEST(the_first_that_is_gone_is_said_at_once)
 }
 END_TEST
 
+/* We have ended a connection, and the daemon knows of nothing amiss. */
+static void make_one_and_end_the_connection(void)
+{
+        struct tempfile *t = make_file();
+
+        options.pattern = "a.XXXXXXXXXX";
+        fake_set(WIRE_RESERVE, FAKE_GARBAGE, 0, 1);
+        ck_assert_int_eq(tempfile_named(&options, &t), -EBADMSG);
+        options.pattern = NULL;
+        ck_assert_uint_eq(count_files(stage_dir), 1);
+}
+
+START_TEST(hung_up_on_before_the_welcome_it_makes_nothing_unsaid)
+{
+        struct tempfile *t;
+
+        make_one_and_end_the_connection();
+        options.timeout_msec = SHORT_MSEC;
+        fake_refuse(UINT_MAX);
+        ck_assert_int_eq(tempfile_named(&options, &t), -ETIMEDOUT);
+        ck_assert_int_eq(tempfile_named(&options, &t), -ETIMEDOUT);
+        ck_assert_uint_eq(count_files(stage_dir), 1);
+}
+END_TEST
+
+START_TEST(a_daemon_that_hangs_up_before_the_welcome_is_asked_again)
+{
+        make_one_and_end_the_connection();
+        fake_refuse(3);
+        (void) make_file();
+        ck_assert(fake_wait_records(WIRE_MADE, get_tag(1).tag, 3)); /* the first twice */
+        ck_assert_uint_eq(fake_count(WIRE_HELLO), 2);
+}
+END_TEST
+
+/* It may have ended before it was known who that is. */
+START_TEST(hung_up_on_before_the_first_answer_it_makes_nothing_unsaid)
+{
+        struct tempfile *t;
+
+        make_one_and_end_the_connection();
+        options.timeout_msec = SHORT_MSEC;
+        fake_set(WIRE_TAG, FAKE_HANG_UP, 0, 0);
+        ck_assert_int_eq(tempfile_named(&options, &t), -ETIMEDOUT);
+        ck_assert_uint_eq(count_files(stage_dir), 1);
+        fake_set(WIRE_TAG, FAKE_IGNORE, 0, 0);
+        ck_assert_int_eq(tempfile_named(&options, &t), -ETIMEDOUT);
+        ck_assert_uint_eq(count_files(stage_dir), 1);
+        fake_set(WIRE_TAG, FAKE_ANSWER, 0, 0);
+        options.timeout_msec = 0;
+        (void) make_file();
+}
+END_TEST
+
 /* ---- made without a daemon --------------------------------------------------------------------- */
 
 /* By a pattern, of which no daemon has heard; then one comes, and is asked to register it. */
@@ -527,6 +581,9 @@ int main(void)
         tcase_add_test(c, a_tag_that_a_new_daemon_refuses_is_not_used_again);
         tcase_add_test(c, gone_rides_along_with_the_next_thing_made);
         tcase_add_test(c, the_first_that_is_gone_is_said_at_once);
+        tcase_add_test(c, hung_up_on_before_the_welcome_it_makes_nothing_unsaid);
+        tcase_add_test(c, a_daemon_that_hangs_up_before_the_welcome_is_asked_again);
+        tcase_add_test(c, hung_up_on_before_the_first_answer_it_makes_nothing_unsaid);
         tcase_add_test(c, what_is_being_registered_is_not_let_go_of);
         tcase_add_test(c, what_a_daemon_may_have_registered_is_kept_when_one_is_there);
         tcase_add_test(c, what_a_daemon_may_have_registered_is_deleted_without_one);
