@@ -341,11 +341,14 @@ static int ask_entry(struct place *p, struct entry *e, uint64_t deadline_usec)
         uint64_t id;
         int r;
 
+        session_want(p->session, e->given_up); /* the same entry answers to both */
         r = session_request(p->session, &packet, len, -1, deadline_usec, &id);
         if (r >= 0)
                 on_registered(e, id);
-        else
-                e->is_heard |= p->session->client.was_sent && session_is_away(r);
+        else if (session_is_away(r) && p->session->client.was_sent) {
+                e->is_heard = true;
+                e->given_up = packet.body.header.serial;
+        }
         return r == -ENOENT ? -ESTALE : MIN(r, 0);
 }
 

@@ -31,6 +31,7 @@ struct entry {
         uint32_t retain_sec;           /* then */
         uint32_t serial;               /* of that request, while it is under way; else 0 */
         bool is_heard;                 /* one has got no answer: a daemon may have it */
+        uint32_t given_up;             /* its number: to be taken back, unless it is wanted */
         char name[NAME_LEN_MAX + 1];   /* the last component of its path */
 };
 

@@ -130,6 +130,7 @@ int handle_register(struct tempfile *t, struct place *p, uint16_t opcode, const 
         if (r->is_best_effort && r->is_own && opcode != WIRE_TARGET && session_is_away(q)) {
                 t->entry.is_unsaid = true;
                 t->entry.is_heard |= is_heard;
+                t->entry.given_up = packet.body.header.serial;
                 t->entry.retain_sec = r->retain_sec;
                 return 0;
         }

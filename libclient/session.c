@@ -376,6 +376,13 @@ void session_give_up(struct session *s, uint32_t serial)
         s->given_up[s->n_given_up++ % ARRAY_SIZE(s->given_up)] = serial;
 }
 
+void session_want(struct session *s, uint32_t serial)
+{
+        for (unsigned int i = 0; i < ARRAY_SIZE(s->given_up); i++)
+                if (s->given_up[i] == serial)
+                        s->given_up[i] = 0;
+}
+
 static bool registers(uint16_t opcode)
 {
         return opcode == WIRE_RESERVE || opcode == WIRE_TRACK;

@@ -94,6 +94,9 @@ void session_settled(struct session *s, uint64_t id);
 /* Whatever the request of that number registers is not wanted any more. [locked] */
 void session_give_up(struct session *s, uint32_t serial);
 
+/* It is wanted after all: its answer, should it come, is of no interest. [locked] */
+void session_want(struct session *s, uint32_t serial);
+
 /* Does that result of a request mean that no daemon is there? */
 bool session_is_away(int r);
 

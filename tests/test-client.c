@@ -536,6 +536,35 @@ START_TEST(what_was_made_while_a_daemon_was_slow_is_not_kept_behind_its_back)
 }
 END_TEST
 
+/* The late answer takes nothing back then. */
+START_TEST(what_was_made_while_a_daemon_was_slow_can_be_registered_after_all)
+{
+        struct tempfile *t;
+        struct wire_change m;
+        uint32_t serial;
+        int r;
+
+        (void) tempfile_close(make_file());
+        options.flags = TEMPFILE_BEST_EFFORT;
+        options.timeout_msec = SHORT_MSEC;
+        options.pattern = "a.XXXXXXXXXX";
+        fake_set(WIRE_RESERVE, FAKE_LATE, 0, 1);
+        t = make_file();
+        ck_assert(fake_wait(WIRE_RESERVE, 1, &packet));
+        serial = wire_header_of(packet.bytes).serial;
+        while ((r = tempfile_retain(t, 9)) == -ETIMEDOUT)
+                ;
+        ck_assert_int_eq(r, 0);
+        ck_assert(fake_wait(WIRE_RETAIN, 1, &packet));
+        memcpy(&m, packet.bytes, sizeof(m));
+        ck_assert_uint_gt(m.ref.tag_or_id, FAKE_ID_OF(serial)); /* of a TRACK */
+        ck_assert_uint_eq(fake_count(WIRE_RESERVE), 1);
+        ck_assert_int_eq(tempfile_is_guaranteed(t), 1);
+        ck_assert_uint_eq(fake_count_records(WIRE_GONE, FAKE_ID_OF(serial)), 0);
+        ck_assert_int_eq(tempfile_close(t), 0);
+}
+END_TEST
+
 /* It may have stored the tag, by which the next one would look for names. */
 START_TEST(nor_is_what_was_made_under_a_tag_that_it_has_heard)
 {
@@ -590,6 +619,7 @@ int main(void)
         tcase_add_test(c, what_was_registered_unnoticed_is_kept_by_its_number);
         tcase_add_test(c, what_a_daemon_will_not_register_is_kept_without_it);
         tcase_add_test(c, what_was_made_while_a_daemon_was_slow_is_not_kept_behind_its_back);
+        tcase_add_test(c, what_was_made_while_a_daemon_was_slow_can_be_registered_after_all);
         tcase_add_test(c, nor_is_what_was_made_under_a_tag_that_it_has_heard);
         return run_stage(suite_create("client"), c);
 }
