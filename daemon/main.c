@@ -29,6 +29,8 @@
 #include "libclient/util.h"
 
 #define LOCK_PAUSE_NSEC (100 * 1000 * 1000)
+#define CHILD_PAUSE_NSEC (10 * 1000 * 1000)
+#define CHILD_PAUSES 200U /* two seconds, on a busy machine */
 
 struct arguments {
         const char *socket;
@@ -358,10 +360,30 @@ static int wait_for_killed(const char *state_dir)
         return sigtimedwait(&set, NULL, &pause) < 0 ? 1 : -EINTR;
 }
 
+/* The daemon that had it was killed just as a child of its was about to execute a delegate, and has the
+ * lock until then. */
+static int outwait_child(const char *state_dir, struct store **ret, char **ret_salvaged)
+{
+        const struct timespec pause = { 0, CHILD_PAUSE_NSEC };
+        struct lock_holder h;
+        int r = -EBUSY;
+
+        for (unsigned int i = 0; i < CHILD_PAUSES && r == -EBUSY; i++) {
+                if (lock_find_holder(state_dir, &h))
+                        break;
+                (void) nanosleep(&pause, NULL);
+                r = store_open(state_dir, ret, ret_salvaged);
+        }
+        return r;
+}
+
 static int open_store_in_use(const char *state_dir, struct store **ret, char **ret_salvaged)
 {
         int r, waits;
 
+        r = outwait_child(state_dir, ret, ret_salvaged);
+        if (r != -EBUSY)
+                return r;
         say_in_use(state_dir);
         do {
                 waits = wait_for_killed(state_dir);

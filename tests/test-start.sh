@@ -107,6 +107,25 @@ test_stop() {
     check "and its socket goes" test ! -e "$TEMPFILED_SOCKET"
 }
 
+is_locked() { ! flock -n "$state/lock" true; }
+
+# As a child has it that the daemon was just about to turn into a delegate when it was killed.
+test_in_use_for_a_moment() {
+    local holder
+
+    echo 4194304 >"$state/lock" # no process has that number
+    (flock 9 && exec sleep 1000) 9<>"$state/lock" &
+    holder=$!
+    disown $holder # the shell is not to say that it was killed
+    wait_until is_locked
+    start --socket "$work/other-socket" --state-dir "$state"
+    check "a state directory that a dead daemon's child has" refused 1 "The state directory '$state' is in use by another daemon"
+    { sleep 0.2 && kill -KILL $holder; } &
+    check "for a moment only: that is waited for" daemon_start
+    check "and it serves" daemon_answers
+    check "and ends" daemon_stop
+}
+
 # ---- the database ------------------------------------------------------------------------------
 
 set_schema_version() {
@@ -158,6 +177,7 @@ test_state
 daemon_start || exit 1
 test_in_use
 test_stop
+test_in_use_for_a_moment
 test_newer
 test_damaged
 test_closed
