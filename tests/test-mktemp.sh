@@ -329,11 +329,12 @@ are_gone() {
     done
 }
 
-is_ready() { grep -qx ready "$work/paths" || ! kill -0 "$subject" 2>/dev/null; }
+is_ready() { grep -sqx ready "$work/paths" || ! kill -0 "$subject" 2>/dev/null; }
 
 test_script() {
     local shell=$1 signal=$2 subject paths
 
+    rm -f "$work/paths" # the one before was ready, too
     PATH=$links:$PATH $shell "$work/script" <&"$idle" >"$work/paths" 2>"$work/err" &
     subject=$!
     wait_until is_ready
