@@ -92,20 +92,13 @@ int lease_renew(struct registry *g, struct owner *o, uint64_t sec)
         return r < 0 ? r : write_seen(g);
 }
 
-/* While there are any: else nothing is written. */
-static int write_seen_if_any(struct registry *g)
+int lease_note_time(struct registry *g)
 {
         uint64_t due;
         int r;
 
         r = store_next_deadline(g->store, &due);
         return r < 0 || due == 0 ? r : write_seen(g);
-}
-
-/* All deadlines are this boot's from now on: so must be what they are compared with. */
-int lease_restored(struct registry *g)
-{
-        return write_seen_if_any(g);
 }
 
 int lease_restore(struct registry *g, struct owner *o, const struct store_owner *row)
@@ -140,7 +133,7 @@ void lease_expire(struct registry *g)
         uint64_t now = now_boottime_usec();
 
         (void) store_expired(g->store, now, end_one, g); /* else with the next tick */
-        (void) write_seen_if_any(g);
+        (void) lease_note_time(g);
         g->needs_lease_timer = true;
 }
 

@@ -269,7 +269,7 @@ int registry_start(struct registry *g)
         if (r >= 0)
                 r = store_each_owner(g->store, load_owner, g);
         if (r >= 0)
-                r = lease_restored(g);
+                r = lease_note_time(g); /* all deadlines are this boot's from now on */
         if (r >= 0)
                 r = store_each_tag(g->store, load_tag, g);
         if (r >= 0)

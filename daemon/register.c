@@ -422,10 +422,10 @@ static int reserve(struct registry *g, struct tag *t, struct owner *other,
                 error = find_reserved(g, t, holder, name, &r->id);
                 if (error < 0)
                         return error;
-        }
-        if (r->id > 0) {
-                registry_record(g, r);
-                return 0;
+                if (r->id > 0) {
+                        registry_record(g, r);
+                        return 0;
+                }
         }
         error = put_registered(g, t, other ? other : t->owner, &e, r);
         if (error < 0 || !other)

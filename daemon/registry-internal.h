@@ -302,7 +302,8 @@ int lease_new(struct registry *g, const struct peer *p, uint64_t sec, struct own
 int lease_for_retained(struct registry *g, const struct store_entry *e, struct owner **ret);
 int lease_renew(struct registry *g, struct owner *o, uint64_t sec);
 int lease_restore(struct registry *g, struct owner *o, const struct store_owner *row);
-int lease_restored(struct registry *g); /* all of them are */
+/* What is left to each deadline is told by it in the next boot. Nothing, if there is none. */
+int lease_note_time(struct registry *g);
 int lease_prepare(struct registry *g);
 void lease_expire(struct registry *g);
 void lease_schedule(struct registry *g);
