@@ -384,10 +384,10 @@ END_TEST
 
 /* ---- made without a daemon --------------------------------------------------------------------- */
 
-/* By a pattern, of which no daemon has heard; then one comes, and is asked to register it. */
-static struct tempfile *make_early_and_have_it_tracked(uint32_t timeout_msec)
+/* By a pattern, of which no daemon has heard; then one comes. */
+static struct tempfile *make_early(uint32_t timeout_msec)
 {
-        struct tempfile *t, *other;
+        struct tempfile *t;
 
         fake_stop();
         options.flags = TEMPFILE_BEST_EFFORT;
@@ -396,13 +396,27 @@ static struct tempfile *make_early_and_have_it_tracked(uint32_t timeout_msec)
         t = make_file();
         options.pattern = NULL;
         fake_start(stage_socket);
-        fake_set(WIRE_TRACK, FAKE_IGNORE, 0, 1);
-        other = make_file();
+        return t;
+}
+
+/* By the next call of the library, of whatever kind. */
+static void have_it_tracked(void)
+{
+        struct tempfile *other = make_file();
+
         while (tempfile_is_guaranteed(other) != 1)
                 ;
         ck_assert(fake_wait(WIRE_TRACK, 1, &packet));
-        ck_assert_int_eq(tempfile_is_guaranteed(t), 0);
         ck_assert_int_eq(tempfile_close(other), 0);
+}
+
+static struct tempfile *make_early_and_have_it_tracked(uint32_t timeout_msec)
+{
+        struct tempfile *t = make_early(timeout_msec);
+
+        fake_set(WIRE_TRACK, FAKE_IGNORE, 0, 1);
+        have_it_tracked();
+        ck_assert_int_eq(tempfile_is_guaranteed(t), 0);
         return t;
 }
 
@@ -472,19 +486,9 @@ END_TEST
 
 START_TEST(what_was_registered_unnoticed_is_kept_by_its_number)
 {
-        struct tempfile *t, *other;
+        struct tempfile *t = make_early(0);
 
-        fake_stop();
-        options.flags = TEMPFILE_BEST_EFFORT;
-        options.pattern = "a.XXX";
-        t = make_file();
-        options.pattern = NULL;
-        fake_start(stage_socket);
-        other = make_file();
-        while (tempfile_is_guaranteed(other) != 1)
-                ;
-        ck_assert(fake_wait(WIRE_TRACK, 1, NULL));
-        ck_assert_int_eq(tempfile_close(other), 0);
+        have_it_tracked();
         ck_assert_int_eq(tempfile_keep(t), 0);
         check_kept();
         ck_assert_int_eq(tempfile_close(t), 0);
@@ -494,20 +498,10 @@ END_TEST
 /* It asks for it first, which the daemon refuses: so it is nobody else's. */
 START_TEST(what_a_daemon_will_not_register_is_kept_without_it)
 {
-        struct tempfile *t, *other;
+        struct tempfile *t = make_early(0);
 
-        fake_stop();
-        options.flags = TEMPFILE_BEST_EFFORT;
-        options.pattern = "a.XXX";
-        t = make_file();
-        options.pattern = NULL;
-        fake_start(stage_socket);
         fake_set(WIRE_TRACK, FAKE_ANSWER, -EPERM, 0);
-        other = make_file();
-        while (tempfile_is_guaranteed(other) != 1)
-                ;
-        ck_assert(fake_wait(WIRE_TRACK, 1, NULL));
-        ck_assert_int_eq(tempfile_close(other), 0);
+        have_it_tracked();
         ck_assert_int_eq(tempfile_retain(t, 1), -EPERM);
         ck_assert_int_eq(tempfile_keep(t), 0);
         ck_assert_uint_eq(fake_count(WIRE_KEEP), 0);
