@@ -24,8 +24,10 @@
 #include "daemon/log.h"
 #include "daemon/monitor.h"
 #include "daemon/owner.h"
+#include "daemon/rings.h"
 #include "daemon/usage.h"
 #include "daemon/row.h"
+#include "libclient/ring.h"
 #include "libclient/util.h"
 
 #define OUT_MAX 64U       /* answers that wait for a client that does not read */
@@ -46,6 +48,7 @@ static void close_conn(struct conn *c, bool is_fault)
         if (c->is_closed)
                 return;
         c->is_closed = true;
+        rings_take_back(server_rings(c->server), c);
         if (is_fault)
                 registry_cut_off(server_registry(c->server), &c->peer);
         server_close_conn(c->server, c);
@@ -311,6 +314,15 @@ static void on_token(struct conn *c, struct incoming *in)
                 registry_token(server_registry(c->server), &c->peer, r);
 }
 
+static void on_ring(struct conn *c, struct incoming *in)
+{
+        int r, fd = -1;
+
+        r = rings_lend(server_rings(c->server), c, &fd);
+        send_result(c, in->header.serial, r, 0, fd);
+        close_fd(fd);
+}
+
 static void on_reap(struct conn *c, struct incoming *in)
 {
         struct request *r = new_request(c, in);
@@ -424,6 +436,7 @@ static void (*const handlers[])(struct conn *c, struct incoming *in) = {
         [WIRE_KEEP] = on_keep,        [WIRE_LIST] = on_list,      [WIRE_STATUS] = on_status,
         [WIRE_REAP] = on_reap,        [WIRE_CLAIM] = on_claim,    [WIRE_RETAIN] = on_retain,
         [WIRE_RENEW] = on_renew,      [WIRE_TOKEN] = on_token,    [WIRE_MONITOR] = on_monitor,
+        [WIRE_RING] = on_ring,
 };
 
 /* ---- in ---- */
@@ -480,8 +493,69 @@ static pid_t take_control(struct conn *c, struct msghdr *m, struct incoming *in)
         return sender.pid;
 }
 
+/* In reports. A list is looked through row by row; what else wants an answer is written to the store. */
+static unsigned int cost_of(const struct incoming *in)
+{
+        struct wire_report report;
+
+        if (in->header.opcode == WIRE_LIST)
+                return COST_LIST;
+        if (in->header.opcode != WIRE_REPORT)
+                return COST_REQUEST;
+        memcpy(&report, in->data, sizeof(report));
+        return 1 + report.count / RECORDS_PER_COST;
+}
+
+static void count_packet(const struct incoming *in, struct received *ret)
+{
+        ret->packets++;
+        ret->cost += cost_of(in);
+        ret->asked = ret->asked || in->header.opcode != WIRE_REPORT;
+}
+
+/* What was written into the ring before the socket's packet number @n_received + 1 was sent. */
+static void receive_ring(struct conn *c, uint32_t n_received, struct received *ret)
+{
+        uint8_t buf[RING_PACKET_MAX];
+        struct incoming in = { .data = buf, .fds = { -1, -1 } };
+        const uint32_t end = c->ring ? ring_end(c->ring) : 0;
+        int n;
+
+        while (c->ring && (n = ring_take(c->ring, buf, end, n_received)) != 0) {
+                if (n < 0 || wire_check_request(buf, (size_t) n) < 0 ||
+                    wire_header_of(buf).opcode != WIRE_REPORT)
+                        return fault(c, "wrote what is no report");
+                in.len = (size_t) n;
+                in.header = wire_header_of(buf);
+                on_report(c, &in);
+                count_packet(&in, ret);
+        }
+}
+
+/* The end. What is still there to be taken then was written before something that never came. */
+static void receive_rest(struct conn *c, struct received *ret)
+{
+        if (!c->ring)
+                return close_conn(c, false);
+        ring_tell(c->ring, RING_OVER);
+        receive_ring(c, c->n_received, ret);
+        close_conn(c, c->ring && ring_has_more(c->ring));
+}
+
+/* What it wrote before that was sent is older. */
+static void on_packet(struct conn *c, struct incoming *in, bool is_too_large, struct received *ret)
+{
+        receive_ring(c, c->n_received++, ret);
+        if (c->is_closed)
+                return;
+        if (is_too_large)
+                fault(c, "sent too large a message");
+        else
+                dispatch(c, in);
+}
+
 /* 1: one packet; 0: none now, or closed. */
-static int receive_one(struct conn *c, struct incoming *in)
+static int receive_one(struct conn *c, struct incoming *in, struct received *ret)
 {
         static uint8_t buf[WIRE_PACKET_MAX] __attribute__((aligned(8))); /* there is one loop */
         union {
@@ -505,16 +579,18 @@ static int receive_one(struct conn *c, struct incoming *in)
         while (n < 0 && errno == EINTR);
         /* Said once when the peer has died with answers unread; what it sent is still there. */
         if (n < 0 && errno == ECONNRESET)
-                return receive_one(c, in);
-        if (n < 0 && errno == EAGAIN)
+                return receive_one(c, in, ret);
+        if (n < 0 && errno == EAGAIN) {
+                receive_ring(c, c->n_received, ret);
                 return 0;
+        }
         if (n < 0) { /* for lack of memory: what waits in there is lost, and to be swept for */
                 fault(c, "could not be read");
                 return 0;
         }
         sender = take_control(c, &m, in);
         if (n == 0 && sender < 0) { /* an empty packet has a sender, the end has none */
-                close_conn(c, false);
+                receive_rest(c, ret);
                 return 0;
         }
         in->len = (size_t) n;
@@ -522,26 +598,11 @@ static int receive_one(struct conn *c, struct incoming *in)
         in->has_lost_fds = (m.msg_flags & MSG_CTRUNC) && in->n_fds < WIRE_FDS_MAX;
         is_too_large =
                 (m.msg_flags & MSG_TRUNC) || ((m.msg_flags & MSG_CTRUNC) && !in->has_lost_fds);
-        if (sender == c->peer.pid && is_too_large)
-                fault(c, "sent too large a message");
-        else if (sender == c->peer.pid)
-                dispatch(c, in);
+        if (sender == c->peer.pid)
+                on_packet(c, in, is_too_large, ret);
         for (unsigned int i = 0; i < in->n_fds; i++)
                 pool_close(registry_pool(server_registry(c->server)), c->peer.cred.uid, in->fds[i]);
         return 1;
-}
-
-/* In reports. A list is looked through row by row; what else wants an answer is written to the store. */
-static unsigned int cost_of(const struct incoming *in)
-{
-        struct wire_report report;
-
-        if (in->header.opcode == WIRE_LIST)
-                return COST_LIST;
-        if (in->header.opcode != WIRE_REPORT)
-                return COST_REQUEST;
-        memcpy(&report, in->data, sizeof(report));
-        return 1 + report.count / RECORDS_PER_COST;
 }
 
 int conn_receive(struct conn *c, unsigned int budget, struct received *ret)
@@ -550,11 +611,9 @@ int conn_receive(struct conn *c, unsigned int budget, struct received *ret)
 
         *ret = (struct received) { 0 };
         while (!c->is_closed && ret->cost < budget) {
-                if (receive_one(c, &in) == 0)
+                if (receive_one(c, &in, ret) == 0)
                         return 0;
-                ret->packets++;
-                ret->cost += cost_of(&in);
-                ret->asked = ret->asked || in.header.opcode != WIRE_REPORT;
+                count_packet(&in, ret);
         }
         return !c->is_closed;
 }
@@ -572,7 +631,12 @@ void conn_set_quiet(struct conn *c, bool is_quiet)
 {
         c->is_quiet = is_quiet;
         if (watch(c) < 0)
-                fault(c, "could not be listened to for lack of memory");
+                return fault(c, "could not be listened to for lack of memory");
+        if (!c->ring)
+                return;
+        ring_tell(c->ring, is_quiet ? RING_READ : RING_ASLEEP);
+        if (!is_quiet && ring_has_more(c->ring))
+                server_ready(c->server, c);
 }
 
 struct conn *conn_of_peer(struct peer *p)
@@ -585,7 +649,7 @@ struct conn *conn_of_peer(struct peer *p)
 static int greet(struct conn *c)
 {
         struct wire_welcome m = { .header = { WIRE_VERSION, WIRE_WELCOME, 0 },
-                                  .features = WIRE_FEATURE_UNLINKED };
+                                  .features = WIRE_FEATURE_UNLINKED | WIRE_FEATURE_RING };
         ssize_t n;
 
         if (getrandom(&c->nonce, sizeof(c->nonce), 0) != sizeof(c->nonce))
@@ -681,6 +745,7 @@ void conn_free(struct conn *c)
         if (!c)
                 return;
         monitor_stop(c);
+        rings_take_back(server_rings(c->server), c);
         registry_leave(server_registry(c->server), &c->peer);
         usage_give_back(c->user, USAGE_CONNECTIONS, 1);
         while ((r = TAILQ_FIRST(&c->requests))) { /* they go on, and are answered to nobody */

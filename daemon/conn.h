@@ -23,6 +23,9 @@ struct conn {
         bool is_ready;
         TAILQ_ENTRY(conn) quiet; /* its list of those that are read once a millisecond */
         bool is_quiet;
+        TAILQ_ENTRY(conn) lent; /* rings.c's list of those that have one */
+        struct ring *ring;      /* where it may report, too; NULL: by the socket only */
+        uint32_t n_received;    /* packets of its process, by the socket */
 
         struct server *server;
         int fd;

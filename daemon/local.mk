@@ -53,6 +53,8 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/registry-internal.h \
 	%D%/registry.c \
 	%D%/registry.h \
+	%D%/rings.c \
+	%D%/rings.h \
 	%D%/row.c \
 	%D%/row.h \
 	%D%/said.c \

@@ -7,7 +7,7 @@
  * next.
  *
  * A connection that sends nothing but reports goes quiet for a millisecond at a time, so that
- * its packets gather and wake nobody. Who asks something rings the doorbell, an eventfd that all
+ * its packets gather and wake nobody; if there are many, in memory that it shares with the daemon. Who asks something rings the doorbell, an eventfd that all
  * clients share: then all quiet connections are read at once. A client that abuses it can take a
  * millisecond from others, and no more.
  *
@@ -31,6 +31,7 @@
 #include "daemon/conn.h"
 #include "daemon/log.h"
 #include "daemon/monitor.h"
+#include "daemon/rings.h"
 #include "daemon/status.h"
 #include "daemon/usage.h"
 #include "libclient/util.h"
@@ -64,6 +65,7 @@ struct server {
         sd_event_source *accept_again;
         struct conn_list conns, ready, quiet, closed;
         struct monitor_list monitors;
+        struct rings rings;
         uint64_t n_conns;
         sd_event_source *turn;
         uint64_t n_turns;
@@ -522,6 +524,7 @@ int server_new(sd_event *event, struct store *store, const struct server_options
         TAILQ_INIT(&s->quiet);
         TAILQ_INIT(&s->closed);
         TAILQ_INIT(&s->monitors);
+        rings_init(&s->rings);
         r = add_sources(s);
         if (r < 0)
                 return r;
@@ -580,6 +583,11 @@ int server_start(struct server *s)
 struct registry *server_registry(struct server *s)
 {
         return s->registry;
+}
+
+struct rings *server_rings(struct server *s)
+{
+        return &s->rings;
 }
 
 struct monitor_list *server_monitors(struct server *s)

@@ -48,6 +48,8 @@ void server_get_status(struct server *s, struct wire_status_reply *ret);
 void server_get_nearest_limit(struct server *s, const struct cred *asker,
                               struct wire_status_reply *ret);
 
+struct rings *server_rings(struct server *s);
+
 /* Those who want to know what happens. */
 struct monitor_list *server_monitors(struct server *s);
 

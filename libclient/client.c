@@ -20,11 +20,28 @@
 #include <sys/socket.h>
 
 #include "libclient/deadline.h"
+#include "libclient/process.h"
+#include "libclient/ring.h"
 #include "libclient/util.h"
 
 #define RETRY_USEC (100 * USEC_PER_MSEC) /* between attempts of those who do not wait */
 #define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
 #define PAUSE_USEC (20 * USEC_PER_MSEC) /* between attempts of one who does */
+
+/* Who says so many in that time gets a ring; and how long that is taken for read without a word by the
+ * socket, which tells whether the daemon is still there. */
+#define RING_REPORTS 64U
+#define RING_REPORTS_USEC (100 * USEC_PER_MSEC)
+#define RING_TRUST_USEC (20 * USEC_PER_MSEC)
+
+/* In a child the parent's is left alone, as is all that another thread may have been changing. */
+static void drop_ring(struct client *c)
+{
+        if (!c->ring || c->ring_pid != process_id())
+                return;
+        ring_free(c->ring);
+        c->ring = NULL;
+}
 
 /* Every eventfd has the same inode: that one is ours only as long as the socket is too. */
 void client_drop(struct client *c)
@@ -33,6 +50,8 @@ void client_drop(struct client *c)
                 ownfd_close(&c->doorbell);
         ownfd_close(&c->socket);
         c->doorbell = OWNFD_NONE;
+        drop_ring(c);
+        c->ring_serial = 0;
         c->must_greet = c->phase != CLIENT_CLOSED || c->must_greet;
         c->phase = CLIENT_CLOSED;
         c->retry_usec = deadline_in(RETRY_USEC);
@@ -94,6 +113,8 @@ static int open_socket(struct client *c, uint64_t deadline_usec)
                 return r;
         c->phase = CLIENT_GREETING;
         c->may_be_quiet = false;
+        c->n_sent = 0;
+        c->n_reports = 0;
         return 0;
 }
 
@@ -116,6 +137,24 @@ static int take_fd(struct msghdr *msg)
         return ownfd_above_stdio(fd);
 }
 
+static bool is_about_ring(const struct client *c)
+{
+        const struct wire_header header = wire_header_of(c->packet);
+
+        return c->ring_serial != 0 && header.opcode == WIRE_RESULT &&
+               header.serial == c->ring_serial;
+}
+
+/* Refused: there are others who need it more, and it is asked for again after as many reports. */
+static void take_ring(struct client *c, int fd)
+{
+        c->ring_serial = 0;
+        c->must_greet = false;
+        if (fd >= 0 && !c->ring && ring_open(fd, &c->ring) == 0)
+                c->ring_pid = process_id();
+}
+
+/* -EAGAIN: nothing came that anybody waits for. */
 static int receive_now(struct client *c, int *ret_fd, bool *ret_is_lost)
 {
         union {
@@ -131,6 +170,7 @@ static int receive_now(struct client *c, int *ret_fd, bool *ret_is_lost)
         };
         _cleanup_(closep) int fd = -1;
         ssize_t n;
+        int r;
 
         do
                 n = recvmsg(c->socket.fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
@@ -147,9 +187,14 @@ static int receive_now(struct client *c, int *ret_fd, bool *ret_is_lost)
                 return -EBADMSG;
 
         c->packet_len = (size_t) n;
+        r = wire_check_reply(c->packet, c->packet_len);
+        if (r == 0 && is_about_ring(c)) {
+                take_ring(c, TAKE_FD(fd));
+                return -EAGAIN;
+        }
         if (ret_fd)
                 *ret_fd = TAKE_FD(fd);
-        return wire_check_reply(c->packet, c->packet_len);
+        return r;
 }
 
 /*
@@ -197,7 +242,7 @@ void client_drain(struct client *c)
 }
 
 /* Needed only if the daemon lets reports gather: after something was said that asks for no answer. */
-static void ring(struct client *c)
+static void ring_doorbell(struct client *c)
 {
         const uint64_t one = 1;
 
@@ -217,7 +262,7 @@ int client_listen(struct client *c, uint64_t deadline_usec)
 
         if (c->phase != CLIENT_READY)
                 return -ECONNRESET;
-        ring(c);
+        ring_doorbell(c);
         r = receive(c, deadline_usec, NULL);
         if (r == 0)
                 hand_over_answer(c);
@@ -271,16 +316,17 @@ int client_send(struct client *c, const void *packet, size_t len, int fd, uint64
                         return -ECONNRESET;
                 r = send_now(c, packet, len, fd);
                 if (r == 0) {
+                        c->n_sent++;
                         c->may_be_quiet |= wire_header_of(packet).opcode == WIRE_REPORT;
                         return 0;
                 }
 
                 if (r == -EAGAIN) {
-                        ring(c);
+                        ring_doorbell(c);
                         r = deadline_poll(c->socket.fd, POLLOUT, deadline_usec);
                 } else if (r == -ETOOMANYREFS || r == -ENOBUFS || r == -ENOMEM) {
                         /* Passes as the daemon reads on, but poll() sees nothing of it. */
-                        ring(c);
+                        ring_doorbell(c);
                         deadline_pause(USEC_PER_MSEC, deadline_usec);
                         r = deadline_left_msec(deadline_usec) == 0 ? -ETIMEDOUT : 0;
                 } else {
@@ -293,6 +339,54 @@ int client_send(struct client *c, const void *packet, size_t len, int fd, uint64
                 if (r < 0)
                         return r;
         }
+}
+
+/* Not read any more, or not for sure: then the socket is used, once more if need be. */
+bool client_put(struct client *c, const void *packet, size_t len)
+{
+        if (!c->ring || deadline_now() - c->sent_usec >= RING_TRUST_USEC)
+                return false;
+        if (ring_state(c->ring) == RING_READ && ring_put(c->ring, packet, len, c->n_sent) &&
+            ring_state(c->ring) == RING_READ) {
+                c->may_be_quiet = true;
+                return true;
+        }
+        if (ring_state(c->ring) == RING_OVER)
+                drop_ring(c);
+        return false;
+}
+
+/* Answered while others are said: nobody waits for it. */
+static void want_ring(struct client *c, uint64_t now)
+{
+        struct wire_ring m = { .header = { .version = WIRE_VERSION, .opcode = WIRE_RING } };
+
+        if (c->ring_serial != 0)
+                return client_drain(c);
+        if (c->ring || !(c->features & WIRE_FEATURE_RING))
+                return;
+        if (c->n_reports == 0 || now - c->reports_usec > RING_REPORTS_USEC) {
+                c->n_reports = 0;
+                c->reports_usec = now;
+        }
+        if (++c->n_reports < RING_REPORTS)
+                return;
+        c->n_reports = 0;
+        (void) client_number(c, &m);
+        if (client_send(c, &m, sizeof(m), -1, DEADLINE_PAST) == 0)
+                c->ring_serial = m.header.serial;
+}
+
+int client_send_report(struct client *c, const void *packet, size_t len, uint64_t deadline_usec)
+{
+        int r;
+
+        r = client_send(c, packet, len, -1, deadline_usec);
+        if (r == 0) {
+                c->sent_usec = deadline_now();
+                want_ring(c, c->sent_usec);
+        }
+        return r;
 }
 
 uint32_t client_number(struct client *c, void *packet)
@@ -438,7 +532,7 @@ static int ask_once(struct client *c, void *packet, size_t len, int fd, uint16_t
                 return r;
 
         c->was_sent = true;
-        ring(c);
+        ring_doorbell(c);
         return await(c, serial, expected, deadline_usec);
 }
 

@@ -30,6 +30,8 @@ struct client_hooks {
         void (*answer)(void *userdata, const struct wire_result *result);
 };
 
+struct ring;
+
 struct client {
         struct ownfd socket;
         struct ownfd doorbell;
@@ -42,6 +44,12 @@ struct client {
         gid_t egid;
         uint32_t features; /* that the daemon has offered */
         uint32_t serial;
+        uint32_t n_sent;        /* packets, on this connection */
+        struct ring *ring;      /* where reports go as long as there are many; NULL: none */
+        pid_t ring_pid;         /* whose it is: a child's memory has none */
+        uint32_t ring_serial;   /* of the question for one, not answered yet; else 0 */
+        unsigned int n_reports; /* by the socket, since that moment */
+        uint64_t reports_usec, sent_usec; /* and the last one */
         uint64_t retry_usec;              /* until then nobody who can't wait connects again */
         char *only;                       /* the one socket to try; NULL: look for it */
         char path[DIAL_PATH_SIZE];        /* the socket that answered last */
@@ -75,6 +83,16 @@ uint32_t client_number(struct client *c, void *packet);
  * -ETIMEDOUT the daemon does not read: nothing was sent; -ECONNRESET the connection is lost.
  */
 int client_send(struct client *c, const void *packet, size_t len, int fd, uint64_t deadline_usec);
+
+/*
+ * Sends a report, which has no answer and may be said twice. Who does that often is given memory in
+ * which it can be written instead. Returns as client_send().
+ */
+int client_send_report(struct client *c, const void *packet, size_t len, uint64_t deadline_usec);
+
+/* Writes a report there, without a system call, and without a look whether the socket is still ours: what
+ * was written before the daemon saw that end, it reads. False: it is to be sent. */
+bool client_put(struct client *c, const void *packet, size_t len);
 
 /* Hands answers that have come and that nobody waits for to the hook. */
 void client_drain(struct client *c);

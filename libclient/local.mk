@@ -11,6 +11,8 @@ noinst_LTLIBRARIES += %D%/libground.la
 	%D%/name.h \
 	%D%/remover.c \
 	%D%/remover.h \
+	%D%/ring.c \
+	%D%/ring.h \
 	%D%/util.h \
 	%D%/wire.c \
 	%D%/wire.h

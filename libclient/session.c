@@ -6,7 +6,7 @@
  * there is to say again is the places' business.
  *
  * The subtle thing: "gone" is rarely worth a packet of its own. Who makes and closes file after file
- * has it ride along with the next; a few hundred times a second it is sent at once, so that a list
+ * has it ride along with the next, unless it can be written into memory; a few hundred times a second it is sent at once, so that a list
  * shows what is there. Lost it may be: the daemon then looks for a name that is not there, once. What
  * has ended with it ("unlinked") is said at once: if it is lost, nobody is left who knows, and a power
  * cut may bring that object back.
@@ -19,6 +19,7 @@
 
 #include "libclient/deadline.h"
 #include "libclient/process.h"
+#include "libclient/ring.h"
 #include "libclient/util.h"
 
 #define GONE_PER_PACKET 64U
@@ -32,6 +33,7 @@ static_assert(sizeof(struct wire_report) +
                               (GONE_PER_PACKET + 1) * (sizeof(struct wire_record) + 1) + 255 <=
                       REPORT_SIZE,
               "one packet carries them all");
+static_assert(REPORT_SIZE <= RING_PACKET_MAX, "and may go through memory");
 
 /* All sessions of the process, newest first; grows only, or is left behind as a whole by a child. */
 static _Atomic(struct session *) sessions;
@@ -210,6 +212,11 @@ int session_random(struct session *s, uint64_t *ret)
 
 /* ---- saying ----------------------------------------------------------------------------------- */
 
+enum way {
+        BY_MEMORY, /* that is shared with the daemon, when there is some */
+        BY_SOCKET,
+};
+
 /* To a daemon that knows no difference, unlinked is gone. */
 static int add_one(const struct session *s, const struct session_gone *g, uint8_t *buf, size_t size,
                    size_t *len)
@@ -235,13 +242,16 @@ static void add_gone(const struct session *s, uint8_t *buf, size_t size, size_t 
         *ret_n = n;
 }
 
-static int send_report(struct session *s, const struct wire_record *made, const char *name,
-                       uint64_t deadline_usec)
+/* Along with what is gone. -EAGAIN: not by a @way that needs no connection. */
+static int say(struct session *s, enum way way, const struct wire_record *made, const char *name,
+               uint64_t deadline_usec)
 {
         uint8_t buf[REPORT_SIZE];
         size_t n, len = 0;
         int r;
 
+        if (way == BY_MEMORY && !s->client.ring)
+                return -EAGAIN;
         if (made) {
                 r = wire_add_record(buf, sizeof(buf), &len, made, name);
                 if (r < 0)
@@ -252,7 +262,10 @@ static int send_report(struct session *s, const struct wire_record *made, const 
                 return 0;
 
         (void) client_number(&s->client, buf);
-        r = client_send(&s->client, buf, len, -1, deadline_usec);
+        if (way == BY_MEMORY)
+                r = client_put(&s->client, buf, len) ? 0 : -EAGAIN;
+        else
+                r = client_send_report(&s->client, buf, len, deadline_usec);
         for (; r == 0 && n > 0; n--)
                 free(s->gone[--s->n_gone].object);
         return r;
@@ -283,6 +296,9 @@ int session_made(struct session *s, const struct wire_record *record, const char
 {
         int r;
 
+        if (say(s, BY_MEMORY, record, name, DEADLINE_PAST) == 0)
+                return 0;
+
         /* Looks after the descriptor, too. */
         r = client_connect(&s->client, DEADLINE_PAST);
         if (s->client.must_greet)
@@ -293,7 +309,7 @@ int session_made(struct session *s, const struct wire_record *record, const char
         /* Away: all that is held will be said again when it is back, this included. */
         if (r < 0)
                 return 0;
-        r = send_report(s, record, name, deadline_usec);
+        r = say(s, BY_SOCKET, record, name, deadline_usec);
         return r == -ECONNRESET ? 0 : r;
 }
 
@@ -316,8 +332,10 @@ static bool make_room(struct session *s)
 
 static void flush_gone(struct session *s)
 {
-        if (s->n_gone > 0 && client_connect(&s->client, DEADLINE_PAST) == 0)
-                (void) send_report(s, NULL, NULL, DEADLINE_PAST); /* else they stay queued */
+        if (s->n_gone == 0 || say(s, BY_MEMORY, NULL, NULL, DEADLINE_PAST) == 0)
+                return;
+        if (client_connect(&s->client, DEADLINE_PAST) == 0)
+                (void) say(s, BY_SOCKET, NULL, NULL, DEADLINE_PAST); /* else they stay queued */
 }
 
 static void queue_gone(struct session *s, const struct session_gone *gone)
@@ -332,7 +350,7 @@ static void flush_gone_if_due(struct session *s)
 {
         const uint64_t now = deadline_now();
 
-        if (s->n_gone == 0)
+        if (s->n_gone == 0 || say(s, BY_MEMORY, NULL, NULL, DEADLINE_PAST) == 0)
                 return;
         if (s->n_gone % GONE_PER_PACKET != 0 && now - s->gone_at_usec < GONE_QUIET_USEC)
                 return;

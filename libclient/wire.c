@@ -308,6 +308,7 @@ static const struct message messages[] = {
         [WIRE_RETAIN] = EXACT(CLIENT, wire_change, 0, 0, check_change),
         [WIRE_RENEW] = EXACT(CLIENT, wire_change, 0, 0, check_change),
         [WIRE_TOKEN] = EXACT(CLIENT, wire_token, 0, 0, NULL),
+        [WIRE_RING] = EXACT(CLIENT, wire_ring, 0, 0, NULL),
         [WIRE_LIST] = EXACT(CLIENT, wire_list, 0, 0, check_list),
         [WIRE_ROWS] = OPEN(DAEMON, wire_rows, 0, 0, check_rows),
         [WIRE_STATUS] = EXACT(CLIENT, wire_status, 0, 0, NULL),

@@ -17,6 +17,7 @@
  *     client  HELLO        echoes the nonce; no answer
  *     client  TAG          + directory descriptor -> RESULT
  *     client  REPORT       made and gone, one way, no answer
+ *     client  RING -> RESULT + memory that the two share: REPORTs may go there (ring.h)
  *     client  RESERVE, TRACK, TARGET, CLAIM, KEEP, RETAIN, RENEW, TOKEN [+ descriptors] -> RESULT
  *     client  LIST -> ROWS;  STATUS -> STATUS_REPLY;  REAP -> RESULT
  *     client  MONITOR -> RESULT, and from then on EVENTS, one way, until one of the two hangs up
@@ -54,6 +55,7 @@ enum wire_opcode {
         WIRE_RETAIN = 11,
         WIRE_RENEW = 12,
         WIRE_TOKEN = 13,
+        WIRE_RING = 14,
         WIRE_LIST = 32,
         WIRE_ROWS = 33,
         WIRE_STATUS = 34,
@@ -105,6 +107,7 @@ struct wire_welcome {
 static_assert(sizeof(struct wire_welcome) == 24, "");
 
 #define WIRE_FEATURE_UNLINKED (1U << 0) /* in REPORT */
+#define WIRE_FEATURE_RING (1U << 1)
 
 struct wire_hello {
         struct wire_header header;
@@ -233,6 +236,15 @@ static_assert(sizeof(struct wire_claim) == 48, "");
 
 /* TOKEN: the daemon makes a pipe; RESULT carries its write end and the owner's id. */
 struct wire_token {
+        struct wire_header header;
+};
+
+/*
+ * RING: who reports much at a time asks for memory in which it can be written instead; RESULT carries
+ * a descriptor of it. The daemon reads there when it reads the connection, and can take it back at any
+ * time. -EBUSY: others have what there is; -EALREADY: this connection has.
+ */
+struct wire_ring {
         struct wire_header header;
 };
 

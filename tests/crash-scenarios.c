@@ -171,6 +171,14 @@ static void run_under_tag(struct crash_client *c)
                 client_close_last(c);
 }
 
+/* Reported through memory, which who has just made 99 was given. */
+static void run_busy(struct crash_client *c)
+{
+        for (unsigned int i = 0; i < 5; i++)
+                run_under_tag(c);
+        (void) client_must_succeed(c, "tempfile_named, under a known tag,", client_make_file(c));
+}
+
 static void run_pattern(struct crash_client *c)
 {
         struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
@@ -465,6 +473,8 @@ const struct crash_scenario crash_makers[] = {
         { "keep-tree", "the same with a temporary in it", CRASH_FLAG_DIRECTORY, NULL, run_keep_tree,
           fate_keep, NULL },
         { "hundredth", "make, write, close with 99 files held", 0, prepare_99, run_under_tag, NULL,
+          NULL },
+        { "busy", "the same five times at once, and one more", 0, prepare_99, run_busy, NULL,
           NULL },
         { "pattern", "a name of the caller's choosing: make, write, close", 0, NULL, run_pattern,
           NULL, NULL },

@@ -59,6 +59,7 @@ check_programs = \
 	%D%/test-ancestor \
 	%D%/test-besteffort \
 	%D%/test-claims \
+	%D%/test-busy \
 	%D%/test-client \
 	%D%/test-crowd \
 	%D%/test-deaths \
@@ -109,6 +110,10 @@ check_ldadd = \
 %C%_test_claims_SOURCES = %D%/test-claims.c
 %C%_test_claims_CPPFLAGS = $(check_cppflags)
 %C%_test_claims_LDADD = $(check_ldadd)
+
+%C%_test_busy_SOURCES = %D%/test-busy.c
+%C%_test_busy_CPPFLAGS = $(check_cppflags)
+%C%_test_busy_LDADD = $(check_ldadd)
 
 %C%_test_client_SOURCES = %D%/test-client.c
 %C%_test_client_CPPFLAGS = $(check_cppflags)
@@ -311,6 +316,8 @@ unit_programs = \
 	%D%/test-reaper \
 	%D%/test-registry \
 	%D%/test-reserved \
+	%D%/test-ring \
+	%D%/test-rings \
 	%D%/test-salvage \
 	%D%/test-said \
 	%D%/test-store \
@@ -328,6 +335,14 @@ unit_ldadd = \
 	daemon/libtempfiled.la \
 	libclient/libground.la \
 	$(CHECK_LIBS)
+
+%C%_test_ring_SOURCES = %D%/test-ring.c
+%C%_test_ring_CPPFLAGS = $(unit_cppflags)
+%C%_test_ring_LDADD = $(unit_ldadd)
+
+%C%_test_rings_SOURCES = %D%/test-rings.c
+%C%_test_rings_CPPFLAGS = $(unit_cppflags)
+%C%_test_rings_LDADD = $(unit_ldadd)
 
 %C%_test_said_SOURCES = %D%/test-said.c
 %C%_test_said_CPPFLAGS = $(unit_cppflags)

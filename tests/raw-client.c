@@ -12,6 +12,7 @@
 #include <sys/un.h>
 
 #include "libclient/name.h"
+#include "libclient/ring.h"
 #include "libclient/util.h"
 
 char client_socket[CLIENT_SOCKET_SIZE];
@@ -92,6 +93,7 @@ int client_say(struct client *c, const void *packet, size_t len, const int *fds,
         }
         if (sendmsg(c->fd, &m, MSG_NOSIGNAL | (client_wait ? MSG_DONTWAIT : 0)) < 0)
                 return -errno;
+        c->n_sent++;
         if (c->doorbell >= 0)
                 (void) !write(c->doorbell, &one, sizeof(one));
         return 0;
@@ -222,6 +224,22 @@ int client_keep(struct client *c, uint64_t tag_or_id, unsigned int seq)
         struct wire_change m = { .ref = { tag_or_id, seq, 0 } };
 
         return client_ask(c, &m, sizeof(m), WIRE_KEEP, -1, NULL);
+}
+
+int client_ring(struct client *c, struct ring **ret)
+{
+        struct wire_ring ask = { { WIRE_VERSION, WIRE_RING, ++c->serial } };
+        struct wire_result m;
+        int fd = -1;
+
+        ck_assert_int_eq(client_say(c, &ask, sizeof(ask), NULL, 0), 0);
+        ck_assert_int_eq(receive(c, &m, sizeof(m), &fd), sizeof(m));
+        ck_assert_int_eq(wire_check_reply(&m, sizeof(m)), 0);
+        ck_assert_uint_eq(m.header.serial, c->serial);
+        ck_assert_int_eq(fd >= 0, m.result == 0);
+        if (m.result == 0)
+                ck_assert_int_eq(ring_open(fd, ret), 0);
+        return m.result;
 }
 
 int client_reap(struct client *c, uint64_t id, unsigned int flags)

@@ -25,6 +25,7 @@ struct client {
         uint64_t nonce;
         int doorbell;
         uint32_t serial;
+        uint32_t n_sent;
         uint64_t tag; /* once client_tag() was answered */
 };
 
@@ -56,6 +57,10 @@ void client_report(struct client *c, unsigned int what, uint64_t tag_or_id, unsi
 int client_register(struct client *c, uint16_t opcode, const char *name, unsigned int kind,
                     unsigned int seq, uint64_t *ret_id);
 int client_keep(struct client *c, uint64_t tag_or_id, unsigned int seq);
+/* Memory in which it may report, too. The answer's result. */
+struct ring;
+int client_ring(struct client *c, struct ring **ret);
+
 int client_reap(struct client *c, uint64_t id, unsigned int flags);
 
 #endif

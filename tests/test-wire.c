@@ -116,6 +116,7 @@ static const struct field {
         IN_CHANGE(WIRE_RENEW, NOT_ZERO),
 
         IN(WIRE_TOKEN, 0, wire_token, header.serial, ANY),
+        IN(WIRE_RING, 0, wire_ring, header.serial, ANY),
 
         IN(WIRE_LIST, 0, wire_list, cursor, ANY),
         IN(WIRE_LIST, 0, wire_list, flags, BITS, 0xf),
