@@ -10,8 +10,9 @@
  * half-written new header could be replayed over newer pages. So the loop must never be the one
  * who does that. A second connection holds a read mark while the first, long step of a checkpoint
  * runs, which keeps SQLite from starting over; then the loop holds its writes for the few
- * milliseconds of the second step, which copies the rest, cuts the log to nothing and writes that
- * through.
+ * milliseconds of the second step, which copies the rest and starts the log over itself, by a change
+ * of its own that is written through. The log keeps its size: what is written where there has been
+ * something before is on the disk in less time, since the file itself does not change.
  */
 
 #include <errno.h>
@@ -32,6 +33,10 @@
 #define DAMAGED_MARK                                                                               \
         "damaged" /* left when damage shows while running: salvaged at the next start */
 #define CHECKPOINT_FRAMES 2000 /* 8 MiB of log */
+#define RESTARTED_FRAMES 10    /* at most that long is a log that has just begun */
+#define LOG_SIZE "16777216"    /* what it has grown beyond that is given back */
+/* Another value each time: a page that stays as it is is not written. */
+#define START_LOG "INSERT OR REPLACE INTO meta (name, value) VALUES ('log', randomblob(16))"
 #define BUSY_MSEC 2000
 
 static const char *const statement_text[STMT_MAX] = {
@@ -51,10 +56,11 @@ struct store {
         struct sync *sync;
         struct store_callbacks callbacks;
         bool in_transaction;
-        bool is_held; /* the log is being cut off */
+        bool is_held; /* the log is being started over */
         bool is_checkpointing;
         int failed; /* what the current transaction failed with */
         int log_frames;
+        int restarted_frames; /* by who starts it over */
         uint64_t committed;
         struct store_tally tally, committed_tally;
         uint8_t key[NAME_KEY_SIZE];
@@ -367,13 +373,38 @@ static int on_log_grown(void *userdata, sqlite3 *db, const char *name, int frame
         return SQLITE_OK;
 }
 
+static int on_log_restarted(void *userdata, sqlite3 *db, const char *name, int frames)
+{
+        struct store *s = userdata;
+
+        s->restarted_frames = frames;
+        return SQLITE_OK;
+}
+
 static int run(sqlite3 *db, const char *sql)
 {
         return store_errno(db, sqlite3_exec(db, sql, NULL, NULL, NULL));
 }
 
+/* By a connection that has synchronous=FULL, while no other writes. */
+static int restart_log(struct store *s, sqlite3 *db)
+{
+        int r;
+
+        sqlite3_wal_hook(db, on_log_restarted, s);
+        r = store_errno(db,
+                        sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL));
+        if (r < 0)
+                return r;
+        s->restarted_frames = 0;
+        r = run(db, START_LOG);
+        if (r < 0)
+                return r;
+        return s->restarted_frames > 0 && s->restarted_frames <= RESTARTED_FRAMES ? 0 : -EBUSY;
+}
+
 /* Step 1, beside the loop's writes: copies what is there, a read mark held so that the log can't
- * start over. Step 2, alone: copies the rest, cuts the log and writes that through. */
+ * start over. Step 2, alone: copies the rest, and starts it over. */
 static int checkpoint(unsigned int step, void *userdata)
 {
         struct store *s = userdata;
@@ -388,12 +419,7 @@ static int checkpoint(unsigned int step, void *userdata)
                                                             SQLITE_CHECKPOINT_PASSIVE, NULL, NULL));
         }
         (void) run(s->pin, "COMMIT"); /* no transaction: step 1 failed */
-        r = store_errno(s->checkpointer,
-                        sqlite3_wal_checkpoint_v2(s->checkpointer, NULL, SQLITE_CHECKPOINT_TRUNCATE,
-                                                  NULL, NULL));
-        if (r < 0)
-                return r;
-        return fdatasync(s->log_fd) < 0 ? -errno : 0;
+        return restart_log(s, s->checkpointer);
 }
 
 static void on_checkpointed(unsigned int step, int result, void *userdata)
@@ -405,7 +431,7 @@ static void on_checkpointed(unsigned int step, int result, void *userdata)
                 sync_checkpoint(s->sync, 2);
                 return;
         }
-        /* Not cut off: then SQLite may start it over by itself, and must wait for the disk then. */
+        /* Not started over: then SQLite may start it over by itself, and must wait for the disk then. */
         (void) run(s->db, result < 0 ? "PRAGMA synchronous=NORMAL" : "PRAGMA synchronous=OFF");
         s->is_held = false;
         s->is_checkpointing = false;
@@ -448,7 +474,8 @@ static int connect_checkpointer(struct store *s)
         r = connect_file(s->path, &s->checkpointer);
         if (r < 0)
                 return r;
-        r = run(s->checkpointer, "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0");
+        r = run(s->checkpointer, "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;"
+                                 "PRAGMA journal_size_limit=" LOG_SIZE);
         if (r < 0)
                 return r;
         r = connect_file(s->path, &s->pin);
@@ -553,17 +580,13 @@ int store_ask_number(struct store *s, enum statement which, uint64_t *ret)
         return store_ask(s, which, take_number, NULL, ret, "");
 }
 
-/* The log must exist and be empty on disk before the loop may write without waiting. */
+/* The log must have been started over, on disk, before the loop may write without waiting. */
 static int open_log(struct store *s)
 {
         int persist = 1, r;
 
         sqlite3_file_control(s->db, NULL, SQLITE_FCNTL_PERSIST_WAL, &persist);
-        r = run(s->db, "UPDATE meta SET value = value WHERE name = 'key'");
-        if (r < 0)
-                return r;
-        r = store_errno(s->db, sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE,
-                                                         NULL, NULL));
+        r = restart_log(s, s->db);
         if (r < 0)
                 return r;
         s->log_fd = openat(s->dirfd, STORE_DATABASE "-wal", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
@@ -602,7 +625,8 @@ static int open_database(struct store *s)
                 return r;
         r = run(s->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
                        "PRAGMA cell_size_check=ON; PRAGMA trusted_schema=OFF;"
-                       "PRAGMA cache_size=-16384; PRAGMA temp_store=MEMORY");
+                       "PRAGMA cache_size=-16384; PRAGMA temp_store=MEMORY;"
+                       "PRAGMA journal_size_limit=" LOG_SIZE);
         if (r < 0)
                 return r;
         r = migrate(s->db, ARRAY_SIZE(migrations));

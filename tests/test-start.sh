@@ -157,7 +157,7 @@ test_damaged() {
     printf 'no database' | dd of="$state/tempfiled.db" conv=notrunc status=none
     check "with a damaged database it starts" daemon_start
     check "and says where the old one is" grep -q "was damaged: set aside as '$state/tempfiled.db.damaged-" "$log"
-    check "which is there" test -s "$(compgen -G "$state/tempfiled.db.damaged-*")"
+    check "which is there" test -s "$(compgen -G "$state/tempfiled.db.damaged-*Z")"
     check "what a living process has made stays" test -e "$temporary"
     daemon_stop
 }
