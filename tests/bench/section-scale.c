@@ -19,7 +19,7 @@
 #define STEPS_MAX 8U
 #define STARTS 3U
 #define OWNERS_AT_ONCE 64U /* that connect */
-#define DESCRIPTORS_OWNER 3U
+#define DESCRIPTORS_OWNER 2U
 #define DESCRIPTORS_OTHER 500U
 #define LEASE_SEC 86400U
 #define NSEC_PER_MSEC 1e6
@@ -28,7 +28,6 @@ struct stage {
         const struct bench *b;
         struct daemon_fixture daemon;
         char *state, *dir;
-        double base_bytes; /* of the daemon's memory, before there was anything */
         pid_t *owners;
         unsigned int n_owners;
 };
@@ -90,12 +89,12 @@ static double list_msec(const struct daemon_fixture *d)
         return n < 0 ? 0 : (double) (clock_nsec() - start) / NSEC_PER_MSEC;
 }
 
-static struct look look(const struct stage *s, unsigned int n)
+static struct look look(const struct stage *s, unsigned int n, double bytes)
 {
         return (struct look) {
                 .n = n,
                 .list_msec = list_msec(&s->daemon),
-                .bytes = memory_bytes(&s->daemon) - s->base_bytes,
+                .bytes = bytes,
         };
 }
 
@@ -194,7 +193,6 @@ static int stage_open(struct stage *s, const struct bench *b, unsigned int owner
         if (!s->state || !s->dir || !s->owners)
                 return -errno;
         r = world_start_daemon(&s->daemon, s->state, "crash");
-        s->base_bytes = memory_bytes(&s->daemon);
         return r;
 }
 
@@ -255,18 +253,22 @@ static int grow(struct stage *s, const char *series, const char *what, unsigned 
                 int (*add)(struct stage *s, unsigned int n), double aim_bytes)
 {
         struct look looks[STEPS_MAX] = { 0 };
+        double before,
+                bytes = 0; /* what those added have taken, and not what was measured meanwhile */
         unsigned int have = 0;
         size_t n_looks = 0;
         int r = 0;
 
         for (unsigned int n = 10; have < max && n_looks < STEPS_MAX; n *= 10) {
                 n = MIN(n, max);
+                before = memory_bytes(&s->daemon);
                 r = add(s, n - have);
                 if (r < 0)
                         break;
+                bytes += memory_bytes(&s->daemon) - before;
                 have = n;
                 time_registrations(s, series, what, n);
-                looks[n_looks++] = look(s, n);
+                looks[n_looks++] = look(s, n, bytes);
         }
         report_group(s->b->report, "bytes", NULL, 0, "Memory of the daemon for each of the %s",
                      what);
@@ -359,7 +361,6 @@ static void scale_processes(const struct bench *b)
                 failed(b, "a daemon", r);
         if (r == 0) {
                 watch_idle(&s);
-                s.base_bytes = memory_bytes(&s.daemon);
                 r = grow(&s, "entries", "entries", b->extent->entries_max, add_entries, 0);
         }
         if (r == 0) {
