@@ -256,12 +256,13 @@ void batch_start_submitted(struct registry *g)
         }
 }
 
-void batch_free_submitted(struct registry *g)
+/* At the end: those that were submitted are among them. */
+void batch_free_out(struct registry *g)
 {
         struct batch *b;
 
-        while ((b = g->submitted)) {
-                g->submitted = b->next;
+        while ((b = LIST_FIRST(&g->out))) {
+                LIST_REMOVE(b, out);
                 batch_free(b);
         }
 }

@@ -36,6 +36,7 @@
 #define COST_REQUEST 16U
 #define COST_LIST 128U
 #define RECORDS_PER_COST 8U
+#define DRAIN_BUDGET 1048576U /* of one whose process has died */
 
 struct packet {
         TAILQ_ENTRY(packet) link;
@@ -48,7 +49,7 @@ static void close_conn(struct conn *c, bool is_fault)
         if (c->is_closed)
                 return;
         c->is_closed = true;
-        rings_take_back(server_rings(c->server), c);
+        rings_drop(server_rings(c->server), c);
         if (is_fault)
                 registry_cut_off(server_registry(c->server), &c->peer);
         server_close_conn(c->server, c);
@@ -316,11 +317,8 @@ static void on_token(struct conn *c, struct incoming *in)
 
 static void on_ring(struct conn *c, struct incoming *in)
 {
-        int r, fd = -1;
-
-        r = rings_lend(server_rings(c->server), c, &fd);
-        send_result(c, in->header.serial, r, 0, fd);
-        close_fd(fd);
+        if (rings_add(server_rings(c->server), c, in->fds[0]) == -EBADMSG)
+                fault(c, "sent what is no ring");
 }
 
 static void on_reap(struct conn *c, struct incoming *in)
@@ -618,6 +616,16 @@ int conn_receive(struct conn *c, unsigned int budget, struct received *ret)
         return !c->is_closed;
 }
 
+void conn_drain(struct conn *c)
+{
+        struct received received;
+
+        (void) conn_receive(c, DRAIN_BUDGET, &received);
+        receive_ring(c, c->n_received, &received);
+        if (c->ring && ring_has_more(c->ring))
+                fault(c, "has left what cannot be read");
+}
+
 static void on_io(struct watch *w, uint32_t events)
 {
         struct conn *c = (struct conn *) ((char *) w - offsetof(struct conn, io));
@@ -745,7 +753,7 @@ void conn_free(struct conn *c)
         if (!c)
                 return;
         monitor_stop(c);
-        rings_take_back(server_rings(c->server), c);
+        rings_drop(server_rings(c->server), c);
         registry_leave(server_registry(c->server), &c->peer);
         usage_give_back(c->user, USAGE_CONNECTIONS, 1);
         while ((r = TAILQ_FIRST(&c->requests))) { /* they go on, and are answered to nobody */

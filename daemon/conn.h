@@ -23,9 +23,9 @@ struct conn {
         bool is_ready;
         TAILQ_ENTRY(conn) quiet; /* its list of those that are read once a millisecond */
         bool is_quiet;
-        TAILQ_ENTRY(conn) lent; /* rings.c's list of those that have one */
-        struct ring *ring;      /* where it may report, too; NULL: by the socket only */
-        uint32_t n_received;    /* packets of its process, by the socket */
+        TAILQ_ENTRY(conn) with_ring; /* rings.c's list of those that have one */
+        struct ring *ring;           /* where it may report, too; NULL: by the socket only */
+        uint32_t n_received;         /* packets of its process, by the socket */
 
         struct server *server;
         int fd;
@@ -57,6 +57,9 @@ struct received {
 
 /* Reads until @budget was spent. 1: there may be more; 0: no more now, or closed. */
 int conn_receive(struct conn *c, unsigned int budget, struct received *ret);
+
+/* Reads all that is there, of one whose process has died. */
+void conn_drain(struct conn *c);
 
 /* Sends a packet, or queues it while the socket is full. */
 void conn_send(struct conn *c, const void *data, size_t len);

@@ -353,7 +353,7 @@ void batch_leave_place(struct registry *g, struct directory *d, struct reap_plac
 int batch_collect(const struct store_entry *e, void *collector);
 void batch_submit(struct collector *c);
 void batch_start_submitted(struct registry *g);
-void batch_free_submitted(struct registry *g);
+void batch_free_out(struct registry *g);
 void batch_drop(struct collector *c);
 void batch_free(struct batch *b);
 

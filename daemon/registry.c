@@ -471,7 +471,7 @@ void registry_free(struct registry *g)
                 return; /* a thread that hangs still looks at paths and credentials in here */
         drop_requests(g, &g->uncommitted);
         drop_requests(g, &g->unsynced);
-        batch_free_submitted(g);
+        batch_free_out(g);
         registry_free_pending(g);
         registry_free_objects(g);
         poller_free(g->poller);

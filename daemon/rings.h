@@ -3,7 +3,7 @@
 #define TEMPFILED_RINGS_H
 
 /*
- * The memory (libclient/ring.h) in which clients may report: for a few connections at a time, those
+ * The memory (libclient/ring.h) in which clients report: read for a few connections at a time, those
  * that report much.
  */
 
@@ -12,17 +12,17 @@
 struct conn;
 
 struct rings {
-        TAILQ_HEAD(, conn) lent; /* to whom, the longest first */
-        unsigned int n_lent;
+        TAILQ_HEAD(, conn) used; /* whose are read, the oldest first */
+        unsigned int n;
 };
 
 void rings_init(struct rings *r);
 
-/* *ret_fd, to be sent to the client and closed. -EALREADY it has one; -EBUSY all are in use; -EMFILE,
- * -ENFILE, -ENOMEM. */
-int rings_lend(struct rings *r, struct conn *c, int *ret_fd);
+/* Reads @fd's from now on, which is borrowed; or tells its writer that nobody does, if others need it
+ * more. Returns 0; -EBADMSG it is no ring; -ENOMEM. */
+int rings_add(struct rings *r, struct conn *c, int fd);
 
 /* What was written there is lost, unless it was read before. Nothing, if it has none. */
-void rings_take_back(struct rings *r, struct conn *c);
+void rings_drop(struct rings *r, struct conn *c);
 
 #endif

@@ -38,11 +38,10 @@
 
 #define TURN_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
 #define TURN_PRIORITY_AT_LAST (SD_EVENT_PRIORITY_NORMAL - 10)
-#define BUDGET 1024U          /* of one connection in one turn, in reports */
-#define DRAIN_BUDGET 1048576U /* of one whose process has died */
-#define EVENTS_MAX 512U       /* before a turn that waits for there to be none */
-#define ACCEPTS_MAX 64U       /* at one event */
-#define WELCOME_COST 32U      /* in reports: what it takes, and the end of it */
+#define BUDGET 1024U     /* of one connection in one turn, in reports */
+#define EVENTS_MAX 512U  /* before a turn that waits for there to be none */
+#define ACCEPTS_MAX 64U  /* at one event */
+#define WELCOME_COST 32U /* in reports: what it takes, and the end of it */
 #define QUIET_USEC USEC_PER_MSEC
 #define TOO_FAST_USEC USEC_PER_MSEC
 #define ACCEPT_PAUSE_USEC (100 * USEC_PER_MSEC)
@@ -362,9 +361,7 @@ static void answer(struct request *r, void *userdata)
 
 static void drain(struct peer *p, void *userdata)
 {
-        struct received received;
-
-        (void) conn_receive(conn_of_peer(p), DRAIN_BUDGET, &received);
+        conn_drain(conn_of_peer(p));
 }
 
 static void wake_up(void *userdata)

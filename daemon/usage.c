@@ -33,9 +33,10 @@ struct usage_user {
         uint64_t n[USAGE_MAX];
         int64_t n_changes; /* of entries, in the open transaction */
         TAILQ_ENTRY(usage_user) changed;
-        uint64_t told_nsec[USAGE_MAX];     /* CLOCK_BOOTTIME; 0: never */
-        uint64_t turn, left;               /* of this turn's share */
-        uint64_t filled_nsec, bucket_nsec; /* what may be sent, as the time that it takes to come */
+        uint64_t told_nsec[USAGE_MAX]; /* CLOCK_BOOTTIME; 0: never */
+        uint64_t turn, left;           /* of this turn's share */
+        uint64_t filled_nsec;
+        int64_t bucket_nsec; /* what may be sent, as the time that it takes to come; less than 0: owed */
         bool is_too_fast;
 };
 
@@ -212,11 +213,12 @@ static uint64_t cost_nsec(const struct usage_user *user)
 
 static uint64_t allowed_by_rate(struct usage_user *user)
 {
-        uint64_t now = now_nsec(), burst = MAX(BURST_NSEC, cost_nsec(user));
+        const int64_t burst = (int64_t) MAX(BURST_NSEC, cost_nsec(user));
+        const uint64_t now = now_nsec();
 
-        user->bucket_nsec = MIN(user->bucket_nsec + (now - user->filled_nsec), burst);
+        user->bucket_nsec = MIN(user->bucket_nsec + (int64_t) (now - user->filled_nsec), burst);
         user->filled_nsec = now;
-        return user->bucket_nsec / cost_nsec(user);
+        return (uint64_t) MAX(user->bucket_nsec, 0) / cost_nsec(user);
 }
 
 uint64_t usage_left(struct usage_user *user, uint64_t turn)
@@ -243,7 +245,7 @@ void usage_spend(struct usage_user *user, uint64_t n, uint64_t cost)
                 return;
         user->left -= MIN(cost, user->left);
         if (has_rate(user))
-                user->bucket_nsec -= MIN(n * cost_nsec(user), user->bucket_nsec);
+                user->bucket_nsec -= (int64_t) (n * cost_nsec(user));
 }
 
 bool usage_is_too_fast(const struct usage_user *user)

@@ -28,7 +28,7 @@
 #define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
 #define PAUSE_USEC (20 * USEC_PER_MSEC) /* between attempts of one who does */
 
-/* Who says so many in that time gets a ring; and how long that is taken for read without a word by the
+/* Who says so many in that time offers a ring; and how long that is taken for read without a word by the
  * socket, which tells whether the daemon is still there. */
 #define RING_REPORTS 64U
 #define RING_REPORTS_USEC (100 * USEC_PER_MSEC)
@@ -51,7 +51,6 @@ void client_drop(struct client *c)
         ownfd_close(&c->socket);
         c->doorbell = OWNFD_NONE;
         drop_ring(c);
-        c->ring_serial = 0;
         c->must_greet = c->phase != CLIENT_CLOSED || c->must_greet;
         c->phase = CLIENT_CLOSED;
         c->retry_usec = deadline_in(RETRY_USEC);
@@ -137,24 +136,6 @@ static int take_fd(struct msghdr *msg)
         return ownfd_above_stdio(fd);
 }
 
-static bool is_about_ring(const struct client *c)
-{
-        const struct wire_header header = wire_header_of(c->packet);
-
-        return c->ring_serial != 0 && header.opcode == WIRE_RESULT &&
-               header.serial == c->ring_serial;
-}
-
-/* Refused: there are others who need it more, and it is asked for again after as many reports. */
-static void take_ring(struct client *c, int fd)
-{
-        c->ring_serial = 0;
-        c->must_greet = false;
-        if (fd >= 0 && !c->ring && ring_open(fd, &c->ring) == 0)
-                c->ring_pid = process_id();
-}
-
-/* -EAGAIN: nothing came that anybody waits for. */
 static int receive_now(struct client *c, int *ret_fd, bool *ret_is_lost)
 {
         union {
@@ -170,7 +151,6 @@ static int receive_now(struct client *c, int *ret_fd, bool *ret_is_lost)
         };
         _cleanup_(closep) int fd = -1;
         ssize_t n;
-        int r;
 
         do
                 n = recvmsg(c->socket.fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
@@ -187,14 +167,9 @@ static int receive_now(struct client *c, int *ret_fd, bool *ret_is_lost)
                 return -EBADMSG;
 
         c->packet_len = (size_t) n;
-        r = wire_check_reply(c->packet, c->packet_len);
-        if (r == 0 && is_about_ring(c)) {
-                take_ring(c, TAKE_FD(fd));
-                return -EAGAIN;
-        }
         if (ret_fd)
                 *ret_fd = TAKE_FD(fd);
-        return r;
+        return wire_check_reply(c->packet, c->packet_len);
 }
 
 /*
@@ -356,25 +331,33 @@ bool client_put(struct client *c, const void *packet, size_t len)
         return false;
 }
 
-/* Answered while others are said: nobody waits for it. */
-static void want_ring(struct client *c, uint64_t now)
+/* Without one (no descriptor is free, say) all goes by the socket. */
+static void offer_ring(struct client *c)
 {
         struct wire_ring m = { .header = { .version = WIRE_VERSION, .opcode = WIRE_RING } };
+        _cleanup_(closep) int fd = -1;
 
-        if (c->ring_serial != 0)
-                return client_drain(c);
+        if (ring_new(&c->ring, &fd) < 0)
+                return;
+        c->ring_pid = process_id();
+        (void) client_number(c, &m);
+        if (client_send(c, &m, sizeof(m), fd, DEADLINE_PAST) < 0)
+                drop_ring(c);
+}
+
+static void count_report(struct client *c)
+{
+        c->sent_usec = deadline_now();
         if (c->ring || !(c->features & WIRE_FEATURE_RING))
                 return;
-        if (c->n_reports == 0 || now - c->reports_usec > RING_REPORTS_USEC) {
+        if (c->n_reports == 0 || c->sent_usec - c->reports_usec > RING_REPORTS_USEC) {
                 c->n_reports = 0;
-                c->reports_usec = now;
+                c->reports_usec = c->sent_usec;
         }
         if (++c->n_reports < RING_REPORTS)
                 return;
         c->n_reports = 0;
-        (void) client_number(c, &m);
-        if (client_send(c, &m, sizeof(m), -1, DEADLINE_PAST) == 0)
-                c->ring_serial = m.header.serial;
+        offer_ring(c);
 }
 
 int client_send_report(struct client *c, const void *packet, size_t len, uint64_t deadline_usec)
@@ -382,10 +365,8 @@ int client_send_report(struct client *c, const void *packet, size_t len, uint64_
         int r;
 
         r = client_send(c, packet, len, -1, deadline_usec);
-        if (r == 0) {
-                c->sent_usec = deadline_now();
-                want_ring(c, c->sent_usec);
-        }
+        if (r == 0)
+                count_report(c);
         return r;
 }
 

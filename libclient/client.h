@@ -47,7 +47,6 @@ struct client {
         uint32_t n_sent;        /* packets, on this connection */
         struct ring *ring;      /* where reports go as long as there are many; NULL: none */
         pid_t ring_pid;         /* whose it is: a child's memory has none */
-        uint32_t ring_serial;   /* of the question for one, not answered yet; else 0 */
         unsigned int n_reports; /* by the socket, since that moment */
         uint64_t reports_usec, sent_usec; /* and the last one */
         uint64_t retry_usec;              /* until then nobody who can't wait connects again */
@@ -85,12 +84,12 @@ uint32_t client_number(struct client *c, void *packet);
 int client_send(struct client *c, const void *packet, size_t len, int fd, uint64_t deadline_usec);
 
 /*
- * Sends a report, which has no answer and may be said twice. Who does that often is given memory in
+ * Sends a report, which has no answer and may be said twice. Who does that often offers memory in
  * which it can be written instead. Returns as client_send().
  */
 int client_send_report(struct client *c, const void *packet, size_t len, uint64_t deadline_usec);
 
-/* Writes a report there, without a system call, and without a look whether the socket is still ours: what
+/* Writes a report there, if the daemon reads it, without a system call, and without a look whether the socket is still ours: what
  * was written before the daemon saw that end, it reads. False: it is to be sent. */
 bool client_put(struct client *c, const void *packet, size_t len);
 

@@ -6,17 +6,20 @@
  * The subtle thing: a reader that goes to sleep tells so first and looks once more then; a writer
  * writes first and looks then whether the reader is awake. So one of them sees the other.
  *
- * The memory can't be made smaller (it is sealed): a mapping of less would kill who reads it. Its
- * pages are there from the beginning, so that there is memory for them.
+ * The memory can't be made smaller (it is sealed): touching what is not there any more would kill the
+ * reader. A hole that a client punches is filled again as it is touched. Its pages are there from the
+ * beginning, and count as the client's.
  */
 
 #include "libclient/ring.h"
 
 #include <assert.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "libclient/util.h"
 
@@ -54,7 +57,7 @@ static uint32_t room_for(uint32_t len)
         return (uint32_t) sizeof(struct head) + (len + 7U) / 8U * 8U;
 }
 
-static int map(int fd, struct ring **ret)
+static int map(int fd, int flags, struct ring **ret)
 {
         struct ring *r = malloc(sizeof(*r));
         void *p;
@@ -62,8 +65,7 @@ static int map(int fd, struct ring **ret)
 
         if (!r)
                 return -ENOMEM;
-        p = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd,
-                 0);
+        p = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED | flags, fd, 0);
         if (p == MAP_FAILED) {
                 error = -errno;
                 free(r);
@@ -94,26 +96,30 @@ int ring_new(struct ring **ret, int *ret_fd)
                 return fd;
         if (ftruncate(fd, sizeof(struct shared)) < 0 || fcntl(fd, F_ADD_SEALS, SEALS) < 0)
                 return -errno;
-        r = map(fd, ret);
-        if (r == 0)
-                *ret_fd = TAKE_FD(fd);
-        return r;
+        r = map(fd, MAP_POPULATE, ret);
+        if (r < 0)
+                return r;
+        /* What a child wrote there would be taken for its parent's. */
+        (void) madvise((*ret)->shared, sizeof(struct shared), MADV_DONTFORK);
+        *ret_fd = TAKE_FD(fd);
+        return 0;
+}
+
+/* Only memory has seals: what a client may have sent in its place is not asked, which could hang. */
+static bool is_ring(int fd)
+{
+        const int seals = fcntl(fd, F_GET_SEALS);
+        struct statfs fs;
+        struct stat st;
+
+        return seals >= 0 && (seals & SEALS) == SEALS && fstatfs(fd, &fs) == 0 &&
+               fs.f_type == TMPFS_MAGIC && fstat(fd, &st) == 0 &&
+               st.st_size == (off_t) sizeof(struct shared);
 }
 
 int ring_open(int fd, struct ring **ret)
 {
-        _cleanup_(closep) int taken = fd;
-        struct stat st;
-        int r;
-
-        if (fstat(taken, &st) < 0)
-                return -errno;
-        if (st.st_size != (off_t) sizeof(struct shared))
-                return -EBADMSG;
-        r = map(taken, ret);
-        if (r == 0) /* what a child wrote there would be taken for ours */
-                (void) madvise((*ret)->shared, sizeof(struct shared), MADV_DONTFORK);
-        return r;
+        return is_ring(fd) ? map(fd, 0, ret) : -EBADMSG;
 }
 
 void ring_free(struct ring *r)

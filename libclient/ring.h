@@ -6,7 +6,8 @@
  * Packets in memory that daemon and client share: the client writes, the daemon reads, and neither
  * needs a system call for it. What was written is there for the daemon although the client has died
  * since, as it is in a socket. One writer, one reader; each keeps its own end, and trusts nothing
- * that the other could have written.
+ * that the other could have written. The client makes it and pays for it, and sends it by the socket,
+ * where the daemon sees who does.
  *
  * It goes beside a socket, and order holds between the two: a packet tells how many were sent there
  * before it, and is not taken while fewer have been received.
@@ -27,12 +28,11 @@ enum ring_state {
 
 struct ring;
 
-/* The reader's end: makes the memory, asleep. *ret_fd, to be sent and closed, is for the writer.
- * Returns 0, or as memfd_create(2) and mmap(2). */
+/* The writer's end: makes the memory, asleep. *ret_fd, to be sent and closed, is for the reader. It is
+ * not in the memory of children, who must not free it. Returns 0, or as memfd_create(2) and mmap(2). */
 int ring_new(struct ring **ret, int *ret_fd);
 
-/* The writer's end. Takes @fd, also on failure. It is not in the memory of children, who must not free
- * it. Returns 0; -EBADMSG it is no ring; or as mmap(2). */
+/* The reader's end; @fd is borrowed. Returns 0; -EBADMSG it is no ring; or as mmap(2). */
 int ring_open(int fd, struct ring **ret);
 
 /* NULL: none. */

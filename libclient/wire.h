@@ -17,7 +17,8 @@
  *     client  HELLO        echoes the nonce; no answer
  *     client  TAG          + directory descriptor -> RESULT
  *     client  REPORT       made and gone, one way, no answer
- *     client  RING -> RESULT + memory that the two share: REPORTs may go there (ring.h)
+ *     client  RING         + memory that the two share from now on: REPORTs may go there (ring.h);
+ *                          one way, no answer
  *     client  RESERVE, TRACK, TARGET, CLAIM, KEEP, RETAIN, RENEW, TOKEN [+ descriptors] -> RESULT
  *     client  LIST -> ROWS;  STATUS -> STATUS_REPLY;  REAP -> RESULT
  *     client  MONITOR -> RESULT, and from then on EVENTS, one way, until one of the two hangs up
@@ -239,11 +240,8 @@ struct wire_token {
         struct wire_header header;
 };
 
-/*
- * RING: who reports much at a time asks for memory in which it can be written instead; RESULT carries
- * a descriptor of it. The daemon reads there when it reads the connection, and can take it back at any
- * time. -EBUSY: others have what there is; -EALREADY: this connection has.
- */
+/* RING: one way. The daemon reads there when it reads the connection, or says there that it does not.
+ * One is used for a connection at a time: the newest. */
 struct wire_ring {
         struct wire_header header;
 };

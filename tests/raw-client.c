@@ -226,20 +226,16 @@ int client_keep(struct client *c, uint64_t tag_or_id, unsigned int seq)
         return client_ask(c, &m, sizeof(m), WIRE_KEEP, -1, NULL);
 }
 
-int client_ring(struct client *c, struct ring **ret)
+struct ring *client_ring(struct client *c)
 {
-        struct wire_ring ask = { { WIRE_VERSION, WIRE_RING, ++c->serial } };
-        struct wire_result m;
+        struct wire_ring m = { { WIRE_VERSION, WIRE_RING, ++c->serial } };
+        struct ring *ring;
         int fd = -1;
 
-        ck_assert_int_eq(client_say(c, &ask, sizeof(ask), NULL, 0), 0);
-        ck_assert_int_eq(receive(c, &m, sizeof(m), &fd), sizeof(m));
-        ck_assert_int_eq(wire_check_reply(&m, sizeof(m)), 0);
-        ck_assert_uint_eq(m.header.serial, c->serial);
-        ck_assert_int_eq(fd >= 0, m.result == 0);
-        if (m.result == 0)
-                ck_assert_int_eq(ring_open(fd, ret), 0);
-        return m.result;
+        ck_assert_int_eq(ring_new(&ring, &fd), 0);
+        ck_assert_int_eq(client_say(c, &m, sizeof(m), &fd, 1), 0);
+        close_fd(fd);
+        return ring;
 }
 
 int client_reap(struct client *c, uint64_t id, unsigned int flags)

@@ -57,9 +57,9 @@ void client_report(struct client *c, unsigned int what, uint64_t tag_or_id, unsi
 int client_register(struct client *c, uint16_t opcode, const char *name, unsigned int kind,
                     unsigned int seq, uint64_t *ret_id);
 int client_keep(struct client *c, uint64_t tag_or_id, unsigned int seq);
-/* Memory in which it may report, too. The answer's result. */
+/* Memory in which it may report, too, from now on. */
 struct ring;
-int client_ring(struct client *c, struct ring **ret);
+struct ring *client_ring(struct client *c);
 
 int client_reap(struct client *c, uint64_t id, unsigned int flags);
 

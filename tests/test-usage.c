@@ -178,6 +178,20 @@ START_TEST(rate_is_kept)
 }
 END_TEST
 
+/* What had to be read, though it was too much, is owed. */
+START_TEST(what_was_too_much_is_paid_for_later)
+{
+        limits.messages_per_sec = 100;
+        usage_set_limits(usage, &limits);
+        ck_assert_uint_eq(usage_left(mallory, 1), 10);
+        usage_spend(mallory, 100000, 10); /* a thousand seconds */
+        for (uint64_t turn = 2; turn < 10; turn++) {
+                ck_assert_uint_eq(usage_left(mallory, turn), 0);
+                ck_assert(usage_is_too_fast(mallory));
+        }
+}
+END_TEST
+
 static Suite *usage_suite(void)
 {
         Suite *s = suite_create("usage");
@@ -193,6 +207,7 @@ static Suite *usage_suite(void)
         tcase_add_test(t, nearest_limit_is_shown);
         tcase_add_test(t, turn_is_shared);
         tcase_add_test(t, rate_is_kept);
+        tcase_add_test(t, what_was_too_much_is_paid_for_later);
         suite_add_tcase(s, t);
         return s;
 }

@@ -266,7 +266,7 @@ const struct sample samples[] = {
         { WIRE_RETAIN, false, "retain", build_retain, 0, 0 },
         { WIRE_RENEW, false, "renew", build_renew, 0, 0 },
         { WIRE_TOKEN, false, "token", build_token, 0, 0 },
-        { WIRE_RING, false, "ring", build_ring, 0, 0 },
+        { WIRE_RING, false, "ring", build_ring, 1, 1 },
         { WIRE_LIST, false, "list", build_list, 0, 0 },
         { WIRE_ROWS, true, "rows", build_rows, 0, 0 },
         { WIRE_STATUS, false, "status", build_status, 0, 0 },
