@@ -472,6 +472,7 @@ bool identity_is_deleted(const char *path, const struct identity *i)
                 struct file_handle h;
                 char space[sizeof(struct file_handle) + IDENTITY_HANDLE_MAX];
         } u;
+        struct stat st;
 
         if (i->handle_len == 0 || is_numbered_by_a_server(i))
                 return false;
@@ -482,5 +483,7 @@ bool identity_is_deleted(const char *path, const struct identity *i)
         u.h.handle_bytes = i->handle_len;
         memcpy(u.h.f_handle, i->handle, i->handle_len);
         found = open_by_handle_at(above, &u.h, O_PATH | O_CLOEXEC);
-        return found < 0 && errno == ESTALE;
+        if (found < 0)
+                return errno == ESTALE;
+        return fstat(found, &st) == 0 && st.st_nlink == 0; /* somebody has it open still */
 }

@@ -10,6 +10,8 @@
 
 #include "libclient/entry.h"
 
+#include <sys/stat.h>
+
 #include "libclient/announce.h"
 #include "libclient/place.h"
 #include "libclient/session.h"
@@ -343,6 +345,48 @@ static struct place *find_below(struct session *s, const char *path)
                 if (p->entries && is_below(p->path, path))
                         return p;
         return NULL;
+}
+
+/* Moved away, it has a link still; and is looked at only if it is open. */
+static bool is_removed(const struct place *p)
+{
+        struct stat st;
+
+        return ownfd_is_there(&p->dir) && fstat(p->dir.fd, &st) == 0 && st.st_nlink == 0;
+}
+
+static struct place *find_removed_below(struct session *s, const char *path)
+{
+        for (struct place *p = s->places; p; p = p->next)
+                if (p->entries && is_below(p->path, path) && is_removed(p))
+                        return p;
+        return NULL;
+}
+
+/* Perhaps another's: left to the daemon. */
+static void end_removed(struct place *p, struct entry *e)
+{
+        p->pins++;
+        let_go(e);
+        if (e->is_shared)
+                say_settled(p, e, NULL);
+        else if (!e->is_unsure)
+                say_gone(p, e, NULL);
+        p->pins--;
+        if (e->free)
+                e->free(e); /* there is nothing to be found any more */
+}
+
+void entry_gone_below(struct place *p, const char *path)
+{
+        struct session *s = p->session;
+        struct place *below;
+
+        session_lock(s);
+        while ((below = find_removed_below(s, path)))
+                end_removed(below, below->entries);
+        place_forget_idle(s);
+        session_unlock(s);
 }
 
 static int keep_and_free(struct place *p, struct entry *e, uint64_t deadline_usec)

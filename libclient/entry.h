@@ -96,4 +96,8 @@ int entry_change(struct entry *e, uint16_t opcode, uint32_t argument, uint64_t d
  */
 int entry_keep_below(struct place *p, const char *path, uint64_t deadline_usec);
 
+/* What is held in the directory @path and below, and has gone with it: there, the daemon could not tell
+ * later whether that is away or gone. Handles to it can only be closed then. */
+void entry_gone_below(struct place *p, const char *path);
+
 #endif

@@ -189,6 +189,8 @@ static int delete_from(struct tempfile *t, struct place *p, bool *ret_is_held)
         *ret_is_held = r < 0;
         if (r == 0)
                 end_deleted(t, p, ending, object);
+        if (r == 0 && t->entry.kind == WIRE_KIND_DIRECTORY)
+                entry_gone_below(p, t->path);
         return dirfd < 0 && is_lost(r) ? 0 : r;
 }
 

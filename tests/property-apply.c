@@ -66,6 +66,12 @@ static void apply_made(struct property_run *run, struct property_slot *s,
                 t->holder = s->process;
 }
 
+static void apply_inside(struct property_run *run, struct property_slot *s,
+                         const struct property_answer *a)
+{
+        thing_of(run, s)->has_inside = true;
+}
+
 static void apply_token(struct property_run *run, struct property_slot *s,
                         const struct property_answer *a)
 {
@@ -334,6 +340,8 @@ static const apply_fn apply[OP_MAX] = {
         [OP_PSEUDO_DIRECTORY] = apply_made,
         [OP_TRACK_FILE] = apply_made,
         [OP_TRACK_DIRECTORY] = apply_made,
+        [OP_BURST] = apply_nothing,
+        [OP_INSIDE] = apply_inside,
         [OP_TOKEN] = apply_token,
         [OP_CLOSE] = apply_close,
         [OP_PERSIST] = apply_persist,

@@ -79,13 +79,19 @@ static bool is_whole(struct property_run *run, const struct property_slot *s,
 static bool has_room(struct property_run *run, const struct property_slot *s,
                      const struct model_thing *t)
 {
-        return is_whole(run, s, t) && t->n_owners + 2 < MODEL_OWNERS_MAX;
+        return is_whole(run, s, t) && t->n_owners + 2 < MODEL_OWNERS_MAX && !t->has_inside;
 }
 
 static bool is_plain_file(struct property_run *run, const struct property_slot *s,
                           const struct model_thing *t)
 {
         return is_whole(run, s, t) && !t->is_directory;
+}
+
+static bool is_plain_directory(struct property_run *run, const struct property_slot *s,
+                               const struct model_thing *t)
+{
+        return is_whole(run, s, t) && t->is_directory && t->n_owners == 1 && !t->is_shared;
 }
 
 static bool can_be_found(struct property_run *run, const struct property_slot *s,
@@ -111,7 +117,7 @@ static bool may_be_renamed(struct property_run *run, const struct property_slot 
 
         if (g && model_group_has(g, s->process) && uid_of(run, s) == t->uid)
                 return !t->is_absent && !is_being_renamed(run, t);
-        return is_whole(run, s, t);
+        return is_whole(run, s, t) && !t->has_inside;
 }
 
 static bool was_renewed(struct property_run *run, const struct property_slot *s,
@@ -155,6 +161,19 @@ static bool choose_named(struct property_run *run, struct property_slot *s)
                 (void) strcpy(s->command.suffix, suffixes[property_random(4)]);
         }
         return choose_new(run, s);
+}
+
+static bool choose_burst(struct property_run *run, struct property_slot *s)
+{
+        (void) snprintf(s->command.dir, sizeof(s->command.dir), "%.120s", some_dir(run));
+        return true;
+}
+
+/* An ordinary user's daemon that finds no directory there can't ask whether it was deleted: what was in
+ * it waits then, for good. */
+static bool choose_inside(struct property_run *run, struct property_slot *s)
+{
+        return geteuid() == 0 && pick(run, s, is_plain_directory);
 }
 
 static bool choose_template(struct property_run *run, struct property_slot *s)
@@ -371,6 +390,8 @@ static const struct {
         { OP_PSEUDO_DIRECTORY, 3, choose_new, true },
         { OP_TRACK_FILE, 6, choose_tracked, true },
         { OP_TRACK_DIRECTORY, 3, choose_tracked, true },
+        { OP_BURST, 3, choose_burst, true },
+        { OP_INSIDE, 4, choose_inside, true },
         { OP_TOKEN, 2, choose_new, true },
         { OP_CLOSE, 25, choose_held, true },
         { OP_PERSIST, 6, choose_persist, true },

@@ -21,6 +21,7 @@
 #include "libclient/util.h"
 
 #define THINGS_MAX 64U
+#define BURST 100U
 
 struct held {
         uint32_t thing; /* 0: none */
@@ -175,6 +176,31 @@ static int track(const struct property_command *c)
                 (void) unlink(inner);
         (void) (is_directory ? rmdir(c->path) : unlink(c->path));
         return r;
+}
+
+static int burst(const struct property_command *c)
+{
+        struct tempfile_options o = options_of(c);
+        struct tempfile *t;
+        int r = 0;
+
+        for (unsigned int i = 0; r == 0 && i < BURST; i++) {
+                r = tempfile_named(&o, &t);
+                if (r == 0)
+                        r = tempfile_close(t);
+        }
+        return r;
+}
+
+static int make_inside(const struct property_command *c)
+{
+        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct tempfile *t;
+        int r;
+
+        o.dir = c->path;
+        r = tempfile_named(&o, &t);
+        return r < 0 ? r : tempfile_release(t);
 }
 
 /* ---- whose it is ---- */
@@ -375,6 +401,10 @@ static int obey(const struct property_command *c, int fd, struct property_answer
         case OP_TRACK_FILE:
         case OP_TRACK_DIRECTORY:
                 return track(c);
+        case OP_BURST:
+                return burst(c);
+        case OP_INSIDE:
+                return make_inside(c);
         case OP_TOKEN:
                 return make_token(c, a);
         case OP_FIND:

@@ -19,7 +19,9 @@ enum property_op {
         OP_PSEUDO_DIRECTORY,
         OP_TRACK_FILE, /* makes .path, then has it tracked */
         OP_TRACK_DIRECTORY,
-        OP_TOKEN, /* the descriptor has .thing's number */
+        OP_BURST,  /* makes and closes so many in .dir that it reports them through memory */
+        OP_INSIDE, /* a file in .path, a directory of its own, with which it goes or stays */
+        OP_TOKEN,  /* the descriptor has .thing's number */
         OP_CLOSE,
         OP_PERSIST, /* to .path; .flags */
         OP_KEEP,

@@ -38,6 +38,7 @@ struct model_thing {
         bool is_tracked;
         bool is_identified; /* by what it is, and not by its name: so is what is tracked */
         bool is_pseudo;
+        bool has_inside; /* things of its owner's, by its path; so it is not moved, nor anybody else's */
         bool is_absent; /* renamed away: there is nothing to be deleted */
         bool is_shared; /* the holder knows of others */
         bool is_unsure; /* a claim may have been heard */

@@ -353,15 +353,24 @@ static void compare(void)
         run.n_compared++;
 }
 
+static void empty_directory(const char *path)
+{
+        DIR *dir = opendir(path);
+        struct dirent *e;
+
+        while (dir && (e = readdir(dir)))
+                (void) unlinkat(dirfd(dir), e->d_name, 0);
+        if (dir)
+                (void) closedir(dir);
+}
+
 /* Files of nobody's, once they were looked at, are cleared away. */
 static void clear_some_files(void)
 {
         while (run.model.files.n > FILES_MAX) {
                 struct model_file *f = &run.model.files.at[property_random(run.model.files.n)];
-                char inner[MODEL_PATH_MAX + 8];
 
-                (void) snprintf(inner, sizeof(inner), "%s/text", f->path);
-                (void) unlink(inner);
+                empty_directory(f->path);
                 (void) remove(f->path);
                 model_remove_file(&run.model, f);
         }
@@ -422,11 +431,14 @@ static void end_clients(void)
 
 static int reap_one(const struct tempfile_entry *e, void *userdata)
 {
+        const int64_t end = now_msec() + SETTLE_MSEC;
         struct tempfile_admin *a = NULL;
         int64_t n = tempfile_admin_open(run.daemon.socket, 0, &a);
 
         if (n == 0)
-                n = tempfile_admin_reap(a, e->id, TEMPFILE_REAP_FORCE);
+                do /* it may be tried already, for another reason */
+                        n = tempfile_admin_reap(a, e->id, TEMPFILE_REAP_FORCE);
+                while (n == -EALREADY && now_msec() < end);
         tempfile_admin_close(a);
         return n < 0 && n != -ENOENT && n != -ESTALE ? (int) n : 0; /* -ESTALE: it was replaced */
 }

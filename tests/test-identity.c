@@ -387,12 +387,17 @@ START_TEST(what_stands_in_its_place_is_refused)
 }
 END_TEST
 
+/* Also while somebody has it open. */
 START_TEST(only_a_deleted_directory_counts_as_deleted)
 {
         struct identity i;
+        int fd = -1;
 
         SKIP_UNLESS_ROOT("to ask a file system for a handle");
         ck_assert_int_eq(mkdir(unit_path(dir, "d"), 0700), 0);
+        if (_i > 0)
+                fd = open(unit_path(dir, "d"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        ck_assert_int_eq(fd >= 0, _i > 0);
         i = look_at("d");
         if (i.handle_len == 0)
                 SKIP("this file system gives no handles");
@@ -403,6 +408,7 @@ START_TEST(only_a_deleted_directory_counts_as_deleted)
         ck_assert(identity_is_deleted(unit_path(dir, "d"), &i));
         i.fs_id++; /* another file system, that is not mounted */
         ck_assert(!identity_is_deleted(unit_path(dir, "d"), &i));
+        close_fd(fd);
 }
 END_TEST
 
@@ -475,7 +481,7 @@ static Suite *identity_suite(void)
         tcase_add_test(t, renamed_directory_is_not_there);
         tcase_add_test(t, what_stands_in_its_place_is_refused);
         tcase_add_test(t, removed_directory_made_again_is_another);
-        tcase_add_test(t, only_a_deleted_directory_counts_as_deleted);
+        tcase_add_loop_test(t, only_a_deleted_directory_counts_as_deleted, 0, 2);
         tcase_add_test(t, xfs_that_cannot_be_asked_is_not_another);
         suite_add_tcase(s, t);
         return s;

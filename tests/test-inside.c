@@ -100,6 +100,26 @@ START_TEST(a_child_deletes_nothing_of_its_parents_and_has_tags_of_its_own)
 }
 END_TEST
 
+/* With an ordinary user's daemon nobody could tell later that the directory was not just moved away. */
+START_TEST(what_goes_with_its_directory_is_said_to_be_gone)
+{
+        struct tempfile_options inside = options;
+        struct tempfile *d, *held, *released;
+
+        ck_assert_int_eq(tempfile_directory(&options, &d), 0);
+        inside.dir = tempfile_path(d);
+        ck_assert_int_eq(tempfile_named(&inside, &held), 0);
+        ck_assert_int_eq(tempfile_named(&inside, &released), 0);
+        ck_assert_int_eq(tempfile_release(released), 0);
+        ck_assert_int_eq(tempfile_close(d), 0);
+        ck_assert_int_eq(tempfile_keep(held), -EINVAL);
+        ck_assert_int_eq(tempfile_close(held), 0);
+        ck_assert_int_eq(tempfile_keep(make_file()), 0); /* an answer: all before it was heard */
+        ck_assert_uint_eq(fake_count_records(WIRE_MADE, 0), 4);
+        ck_assert_uint_eq(fake_count_records(WIRE_GONE, 0), 3);
+}
+END_TEST
+
 static int have_no_standard_descriptors(void *userdata)
 {
         struct tempfile *t, *d;
@@ -419,6 +439,7 @@ int main(void)
         tcase_add_checked_fixture(c, stage_set_up, stage_tear_down);
         tcase_add_test(c, descriptors_that_the_program_closed_and_reused_are_left_alone);
         tcase_add_test(c, a_child_deletes_nothing_of_its_parents_and_has_tags_of_its_own);
+        tcase_add_test(c, what_goes_with_its_directory_is_said_to_be_gone);
         tcase_add_test(c, nothing_of_the_librarys_becomes_a_standard_descriptor);
         add_unless(c, unless_root(), each_effective_user_has_a_connection_and_tags_of_its_own);
         add_unless(c, unless_root(), a_daemon_of_another_ordinary_user_is_not_trusted);
