@@ -21,18 +21,17 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "daemon/listing.h"
 #include "daemon/log.h"
 #include "daemon/monitor.h"
 #include "daemon/owner.h"
 #include "daemon/rings.h"
 #include "daemon/usage.h"
-#include "daemon/row.h"
 #include "libclient/ring.h"
 #include "libclient/util.h"
 
 #define OUT_MAX 64U       /* answers that wait for a client that does not read */
 #define REQUESTS_MAX 256U /* questions of one client under way */
-#define LIST_SCAN 512U    /* rows looked at for one LIST */
 #define COST_REQUEST 16U
 #define COST_LIST 128U
 #define RECORDS_PER_COST 8U
@@ -329,78 +328,12 @@ static void on_reap(struct conn *c, struct incoming *in)
                 registry_reap(server_registry(c->server), &c->peer, in->data, r);
 }
 
-struct listing {
-        uint8_t buf[WIRE_PACKET_MAX];
-        size_t len;
-        uint32_t count;
-        struct wire_list filter;
-        const struct cred *asker;
-};
-
-#define FILTERS_OF_WHAT_IS_LEFT (WIRE_LIST_LEAKED | WIRE_LIST_RETAINED)
-
-static bool is_wanted(const struct listing *l, const struct wire_row *row)
-{
-        uint32_t flags = l->filter.flags;
-        bool is_leaked = row->state == WIRE_STATE_STUCK || row->state == WIRE_STATE_WAITING;
-        bool is_retained = row->state == WIRE_STATE_RETAINED;
-
-        if (row->state == WIRE_STATE_KEPT || !row_is_visible(row->uid, l->asker))
-                return false;
-        if ((flags & WIRE_LIST_UID) && row->uid != l->filter.uid)
-                return false;
-        if ((flags & WIRE_LIST_PID) && row->pid != l->filter.pid)
-                return false;
-        if (!(flags & FILTERS_OF_WHAT_IS_LEFT))
-                return true;
-        return ((flags & WIRE_LIST_LEAKED) && is_leaked) ||
-               ((flags & WIRE_LIST_RETAINED) && is_retained);
-}
-
-static int list_row(const struct store_row *row, void *userdata)
-{
-        struct listing *l = userdata;
-        const char *strings[4];
-        char path[ROW_PATH_SIZE];
-        struct wire_row m;
-        int r;
-
-        row_to_wire(row, &m, path, strings);
-        if (!is_wanted(l, &m))
-                return 0;
-        r = wire_add_row(l->buf, sizeof(l->buf), &l->len, &m, strings);
-        if (r < 0)
-                return r;
-        l->count++;
-        return 0;
-}
-
 static void on_list(struct conn *c, struct incoming *in)
 {
-        struct wire_rows m = { .header = { WIRE_VERSION, WIRE_ROWS, in->header.serial } };
-        struct listing *l = malloc(sizeof(*l));
+        struct wire_list m;
 
-        if (!l) {
-                m.result = -ENOMEM;
-                return send_packet(c, &m, sizeof(m));
-        }
-        memcpy(&l->filter, in->data, sizeof(l->filter));
-        memcpy(l->buf, &m, sizeof(m)); /* rows are counted in it */
-        l->len = sizeof(m);
-        l->count = 0;
-        l->asker = &c->peer.cred;
-        m.cursor = l->filter.cursor;
-        m.result =
-                registry_list(server_registry(c->server), l->filter.flags & FILTERS_OF_WHAT_IS_LEFT,
-                              &m.cursor, LIST_SCAN, list_row, l);
-        if (m.result < 0) {
-                l->len = sizeof(m);
-                l->count = 0;
-        }
-        m.count = l->count;
-        memcpy(l->buf, &m, sizeof(m));
-        send_packet(c, l->buf, l->len);
-        free(l);
+        memcpy(&m, in->data, sizeof(m));
+        listing_answer(c, &m);
 }
 
 static void on_status(struct conn *c, struct incoming *in)

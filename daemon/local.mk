@@ -25,6 +25,8 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/inspect.c \
 	%D%/inspect.h \
 	%D%/lease.c \
+	%D%/listing.c \
+	%D%/listing.h \
 	%D%/load.c \
 	%D%/lock.c \
 	%D%/lock.h \
