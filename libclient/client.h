@@ -47,8 +47,9 @@ struct client {
         uint32_t n_sent;        /* packets, on this connection */
         struct ring *ring;      /* where reports go as long as there are many; NULL: none */
         pid_t ring_pid;         /* whose it is: a child's memory has none */
-        unsigned int n_reports; /* by the socket, since that moment */
-        uint64_t reports_usec, sent_usec; /* and the last one */
+        unsigned int n_reports; /* by the socket, since reports_usec */
+        uint64_t reports_usec;
+        uint64_t sent_usec;               /* when the last of them was */
         uint64_t retry_usec;              /* until then nobody who can't wait connects again */
         char *only;                       /* the one socket to try; NULL: look for it */
         char path[DIAL_PATH_SIZE];        /* the socket that answered last */
@@ -89,8 +90,11 @@ int client_send(struct client *c, const void *packet, size_t len, int fd, uint64
  */
 int client_send_report(struct client *c, const void *packet, size_t len, uint64_t deadline_usec);
 
-/* Writes a report there, if the daemon reads it, without a system call, and without a look whether the socket is still ours: what
- * was written before the daemon saw that end, it reads. False: it is to be sent. */
+/*
+ * Writes a report there, if the daemon reads it: without a system call, and without a look whether
+ * the socket is still ours, since what was written before the daemon saw that end, it reads. False: it
+ * is to be sent.
+ */
 bool client_put(struct client *c, const void *packet, size_t len);
 
 /* Hands answers that have come and that nobody waits for to the hook. */

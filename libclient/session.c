@@ -5,11 +5,11 @@
  * and everybody that what is said one way is said again when the daemon had to be found anew; what
  * there is to say again is the places' business.
  *
- * The subtle thing: "gone" is rarely worth a packet of its own. Who makes and closes file after file
- * has it ride along with the next, unless it can be written into memory; a few hundred times a second it is sent at once, so that a list
- * shows what is there. Lost it may be: the daemon then looks for a name that is not there, once. What
- * has ended with it ("unlinked") is said at once: if it is lost, nobody is left who knows, and a power
- * cut may bring that object back.
+ * The subtle thing: "gone" is rarely worth a packet of its own. Where it can't be written into memory
+ * that the daemon reads, it rides along with the next; a few hundred times a second it is sent at once,
+ * so that a list shows what is there. Lost it may be: the daemon then looks for a name that is not
+ * there, once. What has ended with it ("unlinked") is said at once: if it is lost, nobody is left who
+ * knows, and a power cut may bring that object back.
  */
 
 #include "libclient/session.h"
