@@ -22,6 +22,7 @@
 #define DESCRIPTORS_OWNER 2U
 #define DESCRIPTORS_OTHER 500U
 #define LEASE_SEC 86400U
+#define SETTLE_USEC 2500000U
 #define NSEC_PER_MSEC 1e6
 
 struct stage {
@@ -327,7 +328,7 @@ static void watch_idle(const struct stage *s)
         const unsigned int msec = s->b->extent->pause_msec;
         double before;
 
-        (void) usleep(msec * 1000); /* what was begun is done with */
+        (void) usleep(SETTLE_USEC); /* what was begun is done with, and the service manager told */
         before = processor_usec(&s->daemon);
         (void) usleep(msec * 1000);
         report_group(s->b->report, "us", NULL, 0,
