@@ -357,7 +357,7 @@ int tempfile_is_guaranteed(struct tempfile *t);
  * @t: freed in any case; NULL does nothing
  *
  * Closes the descriptor, deletes the path (a directory with its contents) and tells the daemon.
- * Handles to what was in such a directory can only be closed then: others answer -EINVAL.
+ * Handles to what was in such a directory can only be closed then; other calls find them invalid.
  * After tempfile_persist() or tempfile_keep() there is nothing to delete. In a child that
  * inherited the handle by fork, and for an owner other than this process, nothing is deleted.
  * What is shared is let go of: the daemon deletes it, soon, if nobody else has it. A file already
