@@ -7,9 +7,10 @@
  * next.
  *
  * A connection that sends nothing but reports goes quiet for a millisecond at a time, so that
- * its packets gather and wake nobody; if there are many, in memory that it shares with the daemon. Who asks something rings the doorbell, an eventfd that all
- * clients share: then all quiet connections are read at once. A client that abuses it can take a
- * millisecond from others, and no more.
+ * its packets gather and wake nobody; if there are many, in memory that it shares with the daemon.
+ * Who asks something rings the doorbell, an eventfd that all clients share: then all quiet
+ * connections are read at once. A client that abuses it can take a millisecond from others, and no
+ * more.
  *
  * No user makes a turn long, or keeps it from coming: each has a share of it, told by the time that
  * takes which is read; what has to wait comes first in the next one; and after so many events, from

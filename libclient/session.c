@@ -348,10 +348,11 @@ static void queue_gone(struct session *s, const struct session_gone *gone)
 
 static void flush_gone_if_due(struct session *s)
 {
-        const uint64_t now = deadline_now();
+        uint64_t now;
 
         if (s->n_gone == 0 || say(s, BY_MEMORY, NULL, NULL, DEADLINE_PAST) == 0)
                 return;
+        now = deadline_now();
         if (s->n_gone % GONE_PER_PACKET != 0 && now - s->gone_at_usec < GONE_QUIET_USEC)
                 return;
         s->gone_at_usec = now;

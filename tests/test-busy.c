@@ -75,17 +75,6 @@ static int get_busy(void)
         return r < 0 ? r : has_ring() ? 0 : -ETIME;
 }
 
-/* What was said before it was answered has been heard. */
-static void be_heard(void)
-{
-        struct tempfile *t;
-
-        ck_assert_int_eq(tempfile_named(&options, &t), 0);
-        ck_assert_int_eq(tempfile_keep(t), 0);
-        ck_assert_int_eq(unlink(tempfile_path(t)), 0);
-        ck_assert_int_eq(tempfile_close(t), 0);
-}
-
 static int hold_some(void)
 {
         int r = 0;
@@ -103,7 +92,7 @@ START_TEST(all_that_is_made_is_listed_and_what_is_closed_is_not)
         ck_assert(wait_list_length(SOME));
         for (unsigned int i = 0; i < SOME; i++)
                 ck_assert_int_eq(tempfile_close(held[i]), 0);
-        be_heard();
+        be_heard(&options);
         ck_assert(wait_list_empty());
         ck_assert_uint_eq(count_files(world.dir), 0);
 }
@@ -121,7 +110,7 @@ START_TEST(what_is_asked_is_about_what_was_made)
                 ck_assert_int_eq(tempfile_close(held[1]), 0);
                 ck_assert_int_eq(make_and_close(10), 0);
         }
-        be_heard();
+        be_heard(&options);
         ck_assert(wait_list_empty());
         ck_assert_uint_eq(count_files(world.dir), 0);
 }

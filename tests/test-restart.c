@@ -57,17 +57,6 @@ static void expect_gone(void)
         ck_assert(wait_list_empty());
 }
 
-/* All that was said before the answer has been heard, too. */
-static void be_heard(void)
-{
-        struct tempfile *t;
-
-        ck_assert_int_eq(tempfile_named(&options, &t), 0);
-        ck_assert_int_eq(tempfile_keep(t), 0);
-        ck_assert_int_eq(unlink(tempfile_path(t)), 0);
-        ck_assert_int_eq(tempfile_close(t), 0);
-}
-
 static int note_row(const struct tempfile_entry *e, void *userdata)
 {
         *(struct tempfile_entry *) userdata = *e;
@@ -97,7 +86,7 @@ static int make_and_wait(int to, void *userdata)
 
         if (tempfile_named(&options, &t) != 0)
                 return 1;
-        be_heard(); /* a list may show what is not stored yet */
+        be_heard(&options); /* a list may show what is not stored yet */
         victim_say(to, tempfile_path(t));
         victim_wait();
 }
@@ -300,7 +289,7 @@ START_TEST(many_owners_are_found_again_or_found_dead)
         for (unsigned int i = 0; i < n; i++)
                 make_for(pids[i]);
         ck_assert_uint_eq(count_files(world.dir), n);
-        be_heard();
+        be_heard(&options);
         world_kill_daemon(&world);
         kill_some(pids, 0, n, 2);
         world_start_daemon(&world);
@@ -355,7 +344,7 @@ static void make_leased(unsigned int sec)
         (void) strcpy(path, tempfile_path(t));
         ck_assert_int_eq(tempfile_release(t), 0);
         options.owner_kind = options.lease_sec = 0;
-        be_heard();
+        be_heard(&options);
 }
 
 /* To the lease's end, by the wall clock. */

@@ -192,6 +192,16 @@ bool path_exists(const char *path)
         return lstat(path, &st) == 0;
 }
 
+void be_heard(const struct tempfile_options *o)
+{
+        struct tempfile *t;
+
+        ck_assert_int_eq(tempfile_named(o, &t), 0);
+        ck_assert_int_eq(tempfile_keep(t), 0);
+        ck_assert_int_eq(unlink(tempfile_path(t)), 0);
+        ck_assert_int_eq(tempfile_close(t), 0);
+}
+
 unsigned int count_files(const char *dir)
 {
         unsigned int n = 0;

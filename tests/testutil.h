@@ -51,6 +51,10 @@ void victim_kill(struct victim *v, int sig);
 /* Waits for its own end. Returns the exit status, or -1: a signal. */
 int victim_join(struct victim *v);
 
+/* Asks something: all that this process has said before the answer has been heard, too. */
+struct tempfile_options;
+void be_heard(const struct tempfile_options *o);
+
 unsigned int count_files(const char *dir);
 bool path_exists(const char *path);
 
