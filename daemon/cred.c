@@ -19,11 +19,13 @@
 #include <grp.h>
 #include <inttypes.h>
 #include <linux/capability.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include "daemon/proc.h"
 #include "libclient/util.h"
 
 #define CAP_BIT(cap) (UINT64_C(1) << (cap))
@@ -89,59 +91,66 @@ bool cred_equal(const struct cred *a, const struct cred *b)
                (a->n_groups == 0 || memcmp(a->groups, b->groups, a->n_groups * sizeof(gid_t)) == 0);
 }
 
-/* Returns the length, at most @size; -ESRCH: no such process. */
-static int read_uid_map(pid_t pid, char *buf, size_t size)
+/* The daemon's own, which never changes: read once; -ESRCH: this kernel has no user namespaces. */
+static int own_uid_map(const char **ret)
 {
-        _cleanup_(closep) int fd = -1;
-        char path[64];
-        ssize_t n;
+        static _Atomic(char *) known;
+        char *map = atomic_load(&known), *none = NULL;
+        size_t len;
+        int r;
 
-        snprintf(path, sizeof(path), "/proc/%d/uid_map", (int) pid);
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-                return errno == ENOENT ? -ESRCH : -errno;
-        n = read(fd, buf, size);
-        return n < 0 ? -errno : (int) n;
+        if (!map) {
+                r = proc_read(getpid(), "uid_map", PROC_MAX, &map, &len);
+                if (r < 0)
+                        return r;
+                if (!atomic_compare_exchange_strong(&known, &none, map)) {
+                        free(map);
+                        map = none;
+                }
+        }
+        *ret = map;
+        return 0;
 }
 
 /* 1: the same; 0: another's, perhaps of one that has none yet. */
 static int same_uid_map(pid_t pid)
 {
-        char own[4096], other[4096];
-        int n, m;
+        _cleanup_(freep) char *other = NULL;
+        const char *own;
+        size_t len;
+        int r;
 
-        n = read_uid_map(getpid(), own, sizeof(own));
-        if (n == -ESRCH)
-                return 1; /* this kernel has no user namespaces */
-        if (n < 0)
-                return n;
-        m = read_uid_map(pid, other, sizeof(other));
-        if (m < 0)
-                return m;
-        return n > 0 && n == m && memcmp(own, other, (size_t) n) == 0;
+        r = own_uid_map(&own);
+        if (r < 0)
+                return r == -ESRCH ? 1 : r;
+        r = proc_read(pid, "uid_map", PROC_MAX, &other, &len);
+        return r < 0 ? r : len > 0 && streq(own, other);
+}
+
+int cred_count_caps(pid_t pid, uint64_t seen, uint64_t *ret)
+{
+        int r = same_uid_map(pid);
+
+        *ret = r > 0 ? seen : 0;
+        return MIN(r, 0);
 }
 
 int cred_read_caps(pid_t pid, uint64_t *ret)
 {
-        char path[64], line[256];
-        bool found = false;
-        FILE *f;
+        _cleanup_(freep) char *text = NULL;
+        const char *field;
+        uint64_t seen;
+        size_t len;
         int r;
 
         *ret = 0;
-        /* A new user namespace shows a full mask, which counts for nothing outside of it. */
-        r = same_uid_map(pid);
-        if (r <= 0)
+        r = proc_read(pid, "status", PROC_MAX, &text, &len);
+        if (r < 0)
                 return r;
-        snprintf(path, sizeof(path), "/proc/%d/status", (int) pid);
-        f = fopen(path, "re");
-        if (!f)
-                return errno == ENOENT ? -ESRCH : -errno;
-        while (!found && fgets(line, sizeof(line), f))
-                found = sscanf(line, "CapEff: %" SCNx64, ret) == 1;
-        r = found ? 0 : ferror(f) ? -errno : -EBADMSG;
-        fclose(f);
-        return r;
+        field = proc_field(text, "CapEff:");
+        if (!field || sscanf(field, "%" SCNx64, &seen) != 1)
+                return -EBADMSG;
+        return cred_count_caps(pid, seen, ret);
 }
 
 static int get_caps(uint64_t *ret_effective, uint64_t *ret_permitted)

@@ -29,6 +29,9 @@ bool cred_equal(const struct cred *a, const struct cred *b);
 /* A uid-0 process's effective capabilities, none if its user namespace is not the daemon's.
  * -ESRCH: no such process. Reads /proc: for workers. */
 int cred_read_caps(pid_t pid, uint64_t *ret);
+/* The same of those that its status showed before: a new user namespace shows a full mask, which counts
+ * for nothing outside of it, and nobody gets back out of one. */
+int cred_count_caps(pid_t pid, uint64_t seen, uint64_t *ret);
 
 /* May this daemon act for that user at all? */
 bool cred_can_serve(uid_t uid);

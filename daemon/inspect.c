@@ -44,7 +44,9 @@ void inspect_free(struct inspect_job *i, struct pool *pool)
 {
         if (!i)
                 return;
-        pool_close(pool, i->cred.uid, i->pidfd); /* it may be no pidfd at all */
+        if (i->is_other)
+                pool_close(pool, i->cred.uid, TAKE_FD(i->pidfd)); /* it may be no pidfd at all */
+        close_fd(i->pidfd);
         pool_close(pool, i->cred.uid, i->client_fd);
         pool_close(pool, i->cred.uid, i->fd);
         pool_close(pool, i->cred.uid, i->opened_fd);
@@ -122,6 +124,8 @@ static int inspect_process(struct inspect_job *i)
                         return r;
         }
         r = process_read(pid, &i->process);
+        if (r >= 0 && i->wants_caps)
+                r = cred_count_caps(pid, i->process.caps, &i->cred.caps);
         if (r >= 0 && i->is_other)
                 r = check_may_signal(i);
         if (r < 0)
@@ -351,7 +355,7 @@ int inspect_run(struct job *j)
         i->error = 0;
         if (i->wants_process)
                 i->error = inspect_process(i);
-        if (i->error >= 0 && i->wants_caps)
+        else if (i->wants_caps)
                 i->error = inspect_caps(i);
         if (i->error >= 0 && i->wants_directory)
                 i->error = inspect_directory(i);

@@ -48,6 +48,8 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/pool.h \
 	%D%/probe.c \
 	%D%/probe.h \
+	%D%/proc.c \
+	%D%/proc.h \
 	%D%/reaper.c \
 	%D%/reaper.h \
 	%D%/reaping.c \

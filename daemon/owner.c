@@ -14,6 +14,7 @@
 #include <inttypes.h>
 #include <linux/magic.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
@@ -21,40 +22,38 @@
 #include <sys/vfs.h>
 #include <systemd/sd-login.h>
 
+#include "daemon/proc.h"
 #include "libclient/util.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77 /* 6.5 */
 #endif
 
-#define ARGUMENTS_MAX 1024U
+#define ARGUMENTS_MAX 1023U
+#define UNITS_KNOWN 8U
 #define START_FIELD 22
 #define NSEC_PER_SEC UINT64_C(1000000000)
 
-int process_read_start(pid_t pid, uint64_t *ret)
+/* A line of /proc/PID/stat: the command in parentheses may hold anything; fields are counted behind it. */
+static int parse_start(const char *line, uint64_t *ret)
 {
-        char path[64], buf[4096], *at;
-        ssize_t n;
-        int fd;
+        const char *at = strrchr(line, ')');
 
-        snprintf(path, sizeof(path), "/proc/%d/stat", (int) pid);
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-                return errno == ENOENT ? -ESRCH : -errno;
-        n = read(fd, buf, sizeof(buf) - 1);
-        if (n < 0)
-                n = -errno;
-        close_fd(fd);
-        if (n <= 0)
-                return n < 0 ? (int) n : -EIO;
-        buf[n] = 0;
-
-        at = strrchr(buf, ')'); /* the command may hold anything; fields are counted behind it */
         for (int field = 2; at && field < START_FIELD; field++)
                 at = strchr(at + 1, ' ');
-        if (!at || sscanf(at, " %" SCNu64, ret) != 1)
-                return -EBADMSG;
-        return 0;
+        return at && sscanf(at, " %" SCNu64, ret) == 1 ? 0 : -EBADMSG;
+}
+
+int process_read_start(pid_t pid, uint64_t *ret)
+{
+        _cleanup_(freep) char *line = NULL;
+        size_t len;
+        int r;
+
+        r = proc_read(pid, "stat", PROC_MAX, &line, &len);
+        if (r < 0)
+                return r;
+        return len > 0 ? parse_start(line, ret) : -EIO;
 }
 
 /*
@@ -133,19 +132,18 @@ bool pidfd_is_dead(int pidfd)
 
 int pidfd_get_pid(int pidfd, pid_t *ret)
 {
-        char path[64], line[256];
-        int pid = 0;
-        bool found = false;
-        FILE *f;
+        _cleanup_(freep) char *text = NULL;
+        const char *field;
+        char what[32];
+        size_t len;
+        int pid, r;
 
-        snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
-        f = fopen(path, "re");
-        if (!f)
-                return errno == ENOENT ? -EBADF : -errno;
-        while (!found && fgets(line, sizeof(line), f))
-                found = sscanf(line, "Pid: %d", &pid) == 1;
-        fclose(f);
-        if (!found)
+        (void) snprintf(what, sizeof(what), "fdinfo/%d", pidfd);
+        r = proc_read(getpid(), what, PROC_MAX, &text, &len);
+        if (r < 0)
+                return r == -ESRCH ? -EBADF : r;
+        field = proc_field(text, "Pid:");
+        if (!field || sscanf(field, "%d", &pid) != 1)
                 return -EBADF;
         if (pid <= 0)
                 return pid == 0 ? -EREMOTE : -ESRCH;
@@ -203,27 +201,28 @@ enum owner_verdict owner_find(const struct epoch *now, const struct epoch *store
         return OWNER_ALIVE;
 }
 
-static char *read_text(pid_t pid, const char *what)
+/* On one line. */
+static void flatten(char *text, size_t len)
 {
-        char path[64], buf[ARGUMENTS_MAX];
-        ssize_t n;
-        int fd;
+        for (size_t i = 0; i < len; i++)
+                if (text[i] == 0 || text[i] == '\n')
+                        text[i] = ' ';
+        while (len > 0 && text[len - 1] == ' ')
+                text[--len] = 0;
+}
 
-        snprintf(path, sizeof(path), "/proc/%d/%s", (int) pid, what);
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
+static char *read_arguments(pid_t pid)
+{
+        char *text = NULL;
+        size_t len;
+
+        if (proc_read(pid, "cmdline", ARGUMENTS_MAX, &text, &len) < 0)
                 return NULL;
-        n = read(fd, buf, sizeof(buf) - 1);
-        close_fd(fd);
-        if (n <= 0)
-                return NULL;
-        for (ssize_t i = 0; i < n; i++)
-                if (buf[i] == 0 || buf[i] == '\n')
-                        buf[i] = ' ';
-        while (n > 0 && buf[n - 1] == ' ')
-                n--;
-        buf[n] = 0;
-        return strdup(buf);
+        flatten(text, len);
+        if (*text)
+                return text;
+        free(text);
+        return NULL; /* a thread of the kernel's */
 }
 
 static char *read_executable(pid_t pid)
@@ -239,32 +238,51 @@ static char *read_executable(pid_t pid)
         return strdup(buf);
 }
 
-/* Who may name it as an owner hangs on these: not to know them is no answer. */
-static int read_uids(pid_t pid, struct process *p)
+static int read_stat(pid_t pid, struct process *p)
 {
-        unsigned int real, effective, saved;
-        char path[64], line[256];
-        bool found = false;
-        FILE *f;
+        _cleanup_(freep) char *line = NULL;
+        char *name, *end;
+        size_t len;
         int r;
 
-        snprintf(path, sizeof(path), "/proc/%d/status", (int) pid);
-        f = fopen(path, "re");
-        if (!f)
-                return errno == ENOENT ? -ESRCH : -errno;
-        while (!found && fgets(line, sizeof(line), f))
-                found = sscanf(line, "Uid: %u %u %u", &real, &effective, &saved) == 3;
-        r = found ? 0 : ferror(f) ? -errno : -EBADMSG;
-        fclose(f);
+        r = proc_read(pid, "stat", PROC_MAX, &line, &len);
         if (r < 0)
                 return r;
+        r = parse_start(line, &p->start);
+        if (r < 0)
+                return r;
+        name = strchr(line, '(') + 1;
+        end = strrchr(name, ')');
+        p->command = strndup(name, (size_t) (end - name));
+        if (p->command)
+                flatten(p->command, strlen(p->command));
+        return 0;
+}
+
+/* Who may name it as an owner hangs on these: not to know them is no answer. */
+static int read_status(pid_t pid, struct process *p)
+{
+        unsigned int real, effective, saved;
+        _cleanup_(freep) char *text = NULL;
+        const char *uids, *caps;
+        size_t len;
+        int r;
+
+        r = proc_read(pid, "status", PROC_MAX, &text, &len);
+        if (r < 0)
+                return r;
+        uids = proc_field(text, "Uid:");
+        caps = proc_field(text, "CapEff:");
+        if (!uids || sscanf(uids, "%u %u %u", &real, &effective, &saved) != 3 || !caps ||
+            sscanf(caps, "%" SCNx64, &p->caps) != 1)
+                return -EBADMSG;
         p->uid = real;
         p->saved_uid = saved;
         return 0;
 }
 
 /* No unit is an answer: there is none where nobody makes them, or nobody sees cgroups. */
-static int read_unit(pid_t pid, char **ret)
+static int ask_unit(pid_t pid, char **ret)
 {
         int r = sd_pid_get_unit(pid, ret);
 
@@ -274,18 +292,75 @@ static int read_unit(pid_t pid, char **ret)
         return r == -ENODATA || r == -ENXIO || r == -ENOMEDIUM || r == -ENOENT ? 0 : r;
 }
 
+/* The last few answers: the unit follows from the cgroup, and is asked for by thirty system calls. */
+static struct {
+        pthread_mutex_t lock;
+        struct known_unit {
+                char *cgroup, *unit;
+        } list[UNITS_KNOWN];
+        unsigned int next;
+} units = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static bool find_unit(const char *cgroup, char **ret)
+{
+        bool found = false;
+
+        (void) pthread_mutex_lock(&units.lock);
+        for (size_t i = 0; i < UNITS_KNOWN && !found; i++) {
+                if (!units.list[i].cgroup || !streq(units.list[i].cgroup, cgroup))
+                        continue;
+                *ret = units.list[i].unit ? strdup(units.list[i].unit) : NULL;
+                found = *ret || !units.list[i].unit;
+        }
+        (void) pthread_mutex_unlock(&units.lock);
+        return found;
+}
+
+static void note_unit(const char *cgroup, const char *unit)
+{
+        struct known_unit known = { strdup(cgroup), unit ? strdup(unit) : NULL }, old = known;
+
+        if (known.cgroup && (known.unit || !unit)) {
+                (void) pthread_mutex_lock(&units.lock);
+                old = units.list[units.next];
+                units.list[units.next] = known;
+                units.next = (units.next + 1) % UNITS_KNOWN;
+                (void) pthread_mutex_unlock(&units.lock);
+        }
+        free(old.cgroup);
+        free(old.unit);
+}
+
+static int read_unit(pid_t pid, char **ret)
+{
+        _cleanup_(freep) char *before = NULL, *after = NULL;
+        size_t len;
+        int r;
+
+        if (proc_read(pid, "cgroup", PROC_MAX, &before, &len) < 0)
+                return ask_unit(pid, ret);
+        if (find_unit(before, ret))
+                return 0;
+        r = ask_unit(pid, ret);
+        /* Unless it has been moved meanwhile. */
+        if (r >= 0 && proc_read(pid, "cgroup", PROC_MAX, &after, &len) >= 0 && streq(before, after))
+                note_unit(before, *ret);
+        return r;
+}
+
 int process_read(pid_t pid, struct process *ret)
 {
         struct process p = { .pid = pid };
         int r;
 
-        r = process_read_start(pid, &p.start);
+        r = read_stat(pid, &p);
         if (r >= 0)
-                r = read_uids(pid, &p);
-        if (r < 0)
+                r = read_status(pid, &p);
+        if (r < 0) {
+                process_done(&p);
                 return r;
-        p.command = read_text(pid, "comm");
-        p.arguments = read_text(pid, "cmdline");
+        }
+        p.arguments = read_arguments(pid);
         p.executable = read_executable(pid);
         p.unit_error = read_unit(pid, &p.unit);
         *ret = p;
@@ -306,21 +381,22 @@ const char *cgroup_root(void)
 /* The path behind "0::" in /proc/PID/cgroup. */
 static int read_cgroup_name(pid_t pid, char *buf, size_t size)
 {
-        char path[64];
-        bool found = false;
-        FILE *f;
+        _cleanup_(freep) char *text = NULL;
+        const char *name;
+        size_t len;
+        int r;
 
-        snprintf(path, sizeof(path), "/proc/%d/cgroup", (int) pid);
-        f = fopen(path, "re");
-        if (!f)
-                return errno == ENOENT ? -ESRCH : -errno;
-        while (!found && fgets(buf, (int) size, f))
-                found = strncmp(buf, "0::/", 4) == 0;
-        fclose(f);
-        if (!found)
+        r = proc_read(pid, "cgroup", PROC_MAX, &text, &len);
+        if (r < 0)
+                return r;
+        name = proc_field(text, "0::");
+        if (!name || *name != '/')
                 return -EOPNOTSUPP;
-        memmove(buf, buf + 3, strlen(buf + 3) + 1);
-        buf[strcspn(buf, "\n")] = 0;
+        len = strcspn(name, "\n");
+        if (len >= size)
+                return -ENAMETOOLONG;
+        memcpy(buf, name, len);
+        buf[len] = 0;
         return streq(buf, "/") ? -EOPNOTSUPP : 0;
 }
 

@@ -25,6 +25,7 @@ struct process {
         pid_t pid;
         uint64_t start; /* clock ticks since boot */
         uid_t uid, saved_uid;
+        uint64_t caps;                                 /* effective, by its own user namespace */
         char *command, *executable, *arguments, *unit; /* bounded; NULL where not readable */
         int unit_error; /* why it can't be told whether it is in a unit; 0: it is, or is in none */
 };

@@ -136,7 +136,8 @@ static void work(struct pool *p, struct worker *w, struct job *j)
                 push(p, j);
         else
                 finish(p, j);
-        pthread_cond_signal(&p->work); /* a lane has become free */
+        if (p->queue)
+                pthread_cond_signal(&p->work); /* a lane has become free */
 }
 
 static void *worker_main(void *userdata)
@@ -302,8 +303,8 @@ void pool_submit(struct pool *p, struct job *j)
         push(p, j);
         if (lane_is_free(p, j))
                 need_worker(p);
-        pthread_cond_signal(&p->work);
         pthread_mutex_unlock(&p->lock);
+        pthread_cond_signal(&p->work); /* not before: it would wake up to wait for the lock */
 }
 
 struct job *pool_take(struct pool *p)
