@@ -2,7 +2,7 @@
 
 /*
  * Owns what an owner's end causes. Its tags are swept where a report may have been lost; then all
- * its entries are read from the store a batch at a time, at most two batches are out, and rows go
+ * its entries are read from the store a batch at a time, at most four batches are out, and rows go
  * when their files are gone. What can't be deleted is stuck or waiting, and tried again with
  * growing pauses, when something is mounted, and at each start.
  */
@@ -19,7 +19,7 @@
 #include "daemon/said.h"
 #include "libclient/util.h"
 
-#define JOBS_PER_OWNER 2U
+#define JOBS_PER_OWNER 4U
 #define DOUBLINGS_MAX 30U /* of a second: 34 years */
 #define FLUSH_USEC (60 * USEC_PER_SEC)
 #define FLUSH_SOON_USEC USEC_PER_SEC

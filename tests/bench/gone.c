@@ -79,14 +79,16 @@ static bool is_empty(const char *dir)
         return is_empty;
 }
 
+/* Not too often where many go: a look holds up those who delete. */
 static int look_again_and_again(const struct gone *g)
 {
+        const unsigned int pause_usec = MAX(LOOK_USEC, g->left / 20);
         const uint64_t end = clock_nsec() + WAIT_MSEC * USEC_PER_MSEC * NSEC_PER_USEC;
 
         while (!is_empty(g->dir)) {
                 if (clock_nsec() > end)
                         return -ETIMEDOUT;
-                (void) usleep(LOOK_USEC);
+                (void) usleep(pause_usec);
         }
         return 0;
 }
