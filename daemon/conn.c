@@ -185,6 +185,18 @@ static void send_result(struct conn *c, uint32_t serial, int result, uint64_t id
         send_packet_with(c, &m, sizeof(m), fd);
 }
 
+static void send_spare(struct conn *c, const struct request *r)
+{
+        struct wire_tagged m = {
+                .header = { WIRE_VERSION, WIRE_TAGGED, r->serial },
+                .id = r->id,
+                .tag = r->spare,
+        };
+
+        memcpy(m.key, r->spare_key, sizeof(m.key));
+        send_packet(c, &m, sizeof(m));
+}
+
 void conn_answer(struct request *r)
 {
         struct conn *c = r->conn;
@@ -192,7 +204,10 @@ void conn_answer(struct request *r)
         if (c) {
                 TAILQ_REMOVE(&c->requests, r, link);
                 c->n_requests--;
-                send_result(c, r->serial, r->result, r->id, r->fd);
+                if (r->spare != 0 && r->result >= 0)
+                        send_spare(c, r);
+                else
+                        send_result(c, r->serial, r->result, r->id, r->fd);
         }
         close_fd(r->fd);
         free(r);
@@ -590,7 +605,8 @@ struct conn *conn_of_peer(struct peer *p)
 static int greet(struct conn *c)
 {
         struct wire_welcome m = { .header = { WIRE_VERSION, WIRE_WELCOME, 0 },
-                                  .features = WIRE_FEATURE_UNLINKED | WIRE_FEATURE_RING };
+                                  .features = WIRE_FEATURE_UNLINKED | WIRE_FEATURE_RING |
+                                              WIRE_FEATURE_TAGGED };
         ssize_t n;
 
         if (getrandom(&c->nonce, sizeof(c->nonce), 0) != sizeof(c->nonce))

@@ -176,6 +176,12 @@ static int load_owner(const struct store_owner *row, void *userdata)
         return r;
 }
 
+/* A spare that nobody got: without a power cut that is sure. */
+static bool is_unused(const struct registry *g, const struct owner *o, const struct store_tag *row)
+{
+        return o && o->kind == WIRE_OWNER_BOOT && sd_id128_equal(row->boot, g->epoch.boot);
+}
+
 static int load_tag(const struct store_tag *row, void *userdata)
 {
         struct registry *g = userdata;
@@ -202,7 +208,8 @@ static int load_tag(const struct store_tag *row, void *userdata)
         if (!like.owner || !like.directory || !like.cred)
                 return 0; /* damaged, see load_directory() */
         memcpy(like.key, row->key, NAME_KEY_SIZE);
-        if (like.is_unreadable)
+        like.is_unused = is_unused(g, like.owner, row);
+        if (like.is_unreadable || like.is_unused)
                 like.needs_sweep = false;
         if (like.directory->fd >= 0 && !like.directory->holder) {
                 like.directory->holder = like.cred->user; /* it was kept over a restart */

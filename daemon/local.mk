@@ -67,6 +67,7 @@ noinst_LTLIBRARIES += %D%/libtempfiled.la
 	%D%/salvage.h \
 	%D%/server.c \
 	%D%/server.h \
+	%D%/spare.c \
 	%D%/status.c \
 	%D%/status.h \
 	%D%/store-internal.h \

@@ -153,10 +153,16 @@ int registry_add_cred(struct registry *g, const struct cred *c, struct known_cre
 
 /* ---- directories ---- */
 
-static void free_directory(struct registry *g, struct directory *d)
+static void close_directory(struct registry *g, struct directory *d)
 {
         pool_close(g->pool, 0, d->fd);
-        usage_give_back(d->holder, USAGE_DESCRIPTORS, 1);
+        d->fd = -1;
+        usage_give_back(TAKE_PTR(d->holder), USAGE_DESCRIPTORS, 1);
+}
+
+static void free_directory(struct registry *g, struct directory *d)
+{
+        close_directory(g, d);
         free(d->path);
         free(d);
 }
@@ -236,13 +242,16 @@ int registry_add_directory(struct registry *g, const char *path, const struct id
         return store_known_directory(g, d);
 }
 
-/* @n fewer entries or tags are in it. The last lets it go. */
+/* @n fewer entries or tags are in it. The last lets it go; and its file system, when there are but spares. */
 void registry_leave_directory(struct registry *g, struct directory *d, uint64_t n)
 {
         if (!d)
                 return;
         d->n_users -= MIN(n, d->n_users);
-        if (d->n_users > 0 || d->n_jobs > 0 || d->n_changes != 0)
+        if (d->n_users > d->n_spares || d->n_jobs > 0 || d->n_changes != 0)
+                return;
+        close_directory(g, d);
+        if (d->n_users > 0)
                 return;
         (void) store_remove_directory(g->store,
                                       d->id); /* else a row too many until the next start */
@@ -385,6 +394,7 @@ int registry_store_owner(struct registry *g, struct owner *o)
         struct store_owner row = {
                 .id = o->id,
                 .kind = o->kind,
+                .is_dead = o->state == OWNER_ENDED,
                 .boot = o->epoch.boot,
                 .pid_ns = o->epoch.pid_ns,
                 .init_start = o->epoch.init_start,
@@ -617,6 +627,15 @@ int registry_add_tag(struct registry *g, const struct tag *like, struct tag **re
         if (r < 0)
                 registry_drop_tag(g, *ret); /* asked for again it must not be known */
         return r;
+}
+
+/* A spare's, in memory: @o has it from now on. */
+void registry_give_tag(struct tag *t, struct owner *o)
+{
+        TAILQ_REMOVE(&t->owner->tags, t, of_owner);
+        t->owner = o;
+        TAILQ_INSERT_TAIL(&o->tags, t, of_owner);
+        usage_take(t->cred->user, USAGE_DIRECTORIES, 1);
 }
 
 /* Of a tag whose names are all gone for good, or whose row is not there. */

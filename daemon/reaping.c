@@ -92,7 +92,7 @@ void reaping_end_owner(struct registry *g, struct owner *o)
                         keeps = true;
                         continue;
                 }
-                if (!may_come_back(t->directory)) {
+                if (t->is_unused || !may_come_back(t->directory)) {
                         registry_drop_tag(g, t);
                         continue;
                 }

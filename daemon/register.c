@@ -168,6 +168,35 @@ static int may_have_tag(struct registry *g, const struct peer *p, const struct i
         return r;
 }
 
+/* Where names may be made as soon as it is answered, if that is on disk already. */
+static bool may_be_spare(const struct wire_tag *m, const struct inspect_job *i)
+{
+        return m->flags == WIRE_TAG_ANY && !i->is_foreign;
+}
+
+static int add_tag(struct registry *g, const struct tag *like, bool may_be_spare, struct request *r,
+                   struct tag **ret)
+{
+        int error;
+
+        if (!may_be_spare)
+                return registry_add_tag(g, like, ret);
+        error = spare_take(g, like, ret);
+        if (error < 0)
+                return error;
+        if (error > 0) {
+                r->is_durable = false;
+                r->spare = (*ret)->tag;
+                memcpy(r->spare_key, (*ret)->key, NAME_KEY_SIZE);
+        } else {
+                error = registry_add_tag(g, like, ret);
+                if (error < 0)
+                        return error;
+        }
+        spare_make(g, *ret, r->spare != 0);
+        return 0;
+}
+
 static int take_tag(struct registry *g, struct inspect_job *i, struct registering *w,
                     struct request *r)
 {
@@ -198,12 +227,12 @@ static int take_tag(struct registry *g, struct inspect_job *i, struct registerin
         like.is_unreadable = (w->tag.flags & WIRE_TAG_UNREADABLE) != 0;
         /* Known to the client from before: this database has lost what was reported under it. */
         like.needs_sweep = (w->tag.flags & WIRE_TAG_AGAIN) != 0 && !like.is_unreadable;
-        error = registry_add_tag(g, &like, &t);
+        r->is_durable = g->config.is_power && identity_outlives_power(&i->identity);
+        error = add_tag(g, &like, may_be_spare(&w->tag, i) && r->is_durable, r, &t);
         if (error < 0)
                 return error;
         r->id = t->id;
         r->fresh_tag = t;
-        r->is_durable = g->config.is_power && identity_outlives_power(&t->directory->identity);
         registry_record(g, r);
         return 0;
 }

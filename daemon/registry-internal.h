@@ -4,7 +4,7 @@
 
 /* What the registry's files share: registry.c (turns), objects.c, pending.c (reports on their way
  * to the store), load.c (the start), register.c (requests), batch.c, reaping.c, sweep.c and
- * tombstone.c (what an owner's end causes), tell.c (for those who watch). */
+ * tombstone.c (what an owner's end causes), spare.c, tell.c (for those who watch). */
 
 #include "daemon/config.h"
 #include "daemon/delegate.h"
@@ -36,6 +36,7 @@ struct directory {
         int fd;             /* -1: to be opened by its path */
         struct usage_user *holder;     /* whose descriptor that counts as */
         uint64_t n_users;              /* tags, and entries without a tag */
+        uint64_t n_spares;             /* of these tags: nobody's yet */
         unsigned int n_jobs;           /* that are out with it */
         struct owner_list hungry;      /* who wait until fewer are */
         struct known_cred *flushed_by; /* it has tombstones, and who writes it through; else NULL */
@@ -65,6 +66,7 @@ struct tag {
         bool is_sweeping;
         bool is_dead;
         bool is_unreadable;
+        bool is_unused;      /* one in reserve, of an earlier daemon */
         bool has_unlisted;   /* some of what was made under it has no row: its user has too many */
         uint64_t dead_since; /* count of flushes by then */
 };
@@ -149,12 +151,14 @@ struct registry {
         bool flush_is_due;
         bool lease_is_due, needs_lease_timer;
         bool look_is_due, needs_look; /* at owners that could not be asked about */
-        unsigned int n_looks;         /* in a row */
-        struct owner *boot_owner;     /* NULL: nobody has asked for it yet */
-        int state_dirfd;              /* where tokens are kept */
-        uint64_t n_lost;              /* at the start */
+        bool spares_are_due;
+        unsigned int n_looks;     /* in a row */
+        struct owner *boot_owner; /* NULL: nobody has asked for it yet */
+        int state_dirfd;          /* where tokens are kept */
+        uint64_t n_lost;          /* at the start */
         bool needs_schedule, needs_flush, sweep_again;
         struct said *said;
+        struct spares *spares; /* NULL: there have been none */
         uint64_t n_flushes;
         uint64_t n_unflushed; /* tombstones that have come since the last */
         enum { FLUSH_NONE, FLUSH_IN_TIME, FLUSH_SOON } flush_is_armed;
@@ -240,6 +244,7 @@ int registry_add_tag(struct registry *g, const struct tag *like, struct tag **re
 void registry_keep_open(struct registry *g, struct directory *d, struct usage_user *user, int *fd);
 /* Out of both. */
 void registry_drop_tag(struct registry *g, struct tag *t);
+void registry_give_tag(struct tag *t, struct owner *o);
 void registry_drop_owner(struct registry *g, struct owner *o);
 void registry_leave_directory(struct registry *g, struct directory *d, uint64_t n);
 /* One user more or less, when the turn is committed. */
@@ -375,6 +380,18 @@ void sweep_array(struct registry *g, struct tag_array *a);
 void sweep_all(struct registry *g);
 int sweep_record(struct registry *g, struct job *j);
 void sweep_settle(struct registry *g, struct job *j);
+
+/* spare.c */
+/* One like that, the owner's of @like from now on: 1; 0: none is there; negative errno. */
+int spare_take(struct registry *g, const struct tag *like, struct tag **ret);
+/* More of these; @is_again: they are wanted again and again. As many as can be had: none is needed. */
+void spare_make(struct registry *g, const struct tag *wanted, bool is_again);
+/* After a commit: is there any that is to be written through? */
+bool spare_settle(struct registry *g, bool is_committed);
+void spare_synced(struct registry *g, uint64_t number);
+void spare_expire(struct registry *g, uint64_t now_usec); /* when spares_are_due */
+uint64_t spare_count(const struct registry *g);
+void spare_free(struct registry *g);
 
 /* tombstone.c */
 /* Could a power cut bring back what is deleted there, and could it be told then? */

@@ -133,7 +133,7 @@ static void settle_requests(struct registry *g, int error)
                 } else
                         g->callbacks.answer(r, g->callbacks.userdata);
         }
-        if (wants_sync)
+        if (spare_settle(g, error >= 0) || wants_sync)
                 store_sync(g->store);
 }
 
@@ -141,6 +141,8 @@ void registry_synced(struct registry *g, uint64_t number, int error)
 {
         struct request *r;
 
+        if (error >= 0)
+                spare_synced(g, number);
         while ((r = TAILQ_FIRST(&g->unsynced)) && r->commit <= number) {
                 TAILQ_REMOVE(&g->unsynced, r, waiting);
                 if (error < 0) /* it is done, and perhaps not on disk; -ENOSPC would deny that */
@@ -334,6 +336,10 @@ void registry_turn(struct registry *g)
                 g->look_is_due = false;
                 load_look_again(g);
         }
+        if (g->spares_are_due) {
+                g->spares_are_due = false;
+                spare_expire(g, now_boottime_usec());
+        }
         registry_repeat_plain(g);
         bury(g);
         collect(g);
@@ -473,6 +479,7 @@ void registry_free(struct registry *g)
         drop_requests(g, &g->unsynced);
         batch_free_out(g);
         registry_free_pending(g);
+        spare_free(g);
         registry_free_objects(g);
         poller_free(g->poller);
         usage_free(g->usage);
@@ -524,7 +531,7 @@ int registry_get_status(struct registry *g, struct registry_status *ret)
         registry_flush(g);
         *ret = (struct registry_status) {
                 .owners = g->n_owners,
-                .tags = g->n_tags,
+                .tags = g->n_tags - spare_count(g),
                 .directories = g->n_directories,
                 .reaping = g->n_reaping,
                 .reaped = g->n_reaped,

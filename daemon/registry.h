@@ -20,6 +20,7 @@
 #include "daemon/cred.h"
 #include "daemon/pool.h"
 #include "daemon/store.h"
+#include "libclient/name.h"
 #include "libclient/wire.h"
 
 struct config;
@@ -50,9 +51,11 @@ struct request {
         uint64_t commit;
         bool is_durable;       /* answered when the disk has it */
         struct tag *fresh_tag; /* given up when the commit fails */
-        unsigned int n_jobs;   /* REAP: that are out */
-        int fd;                /* goes with the answer; -1: none */
-        uint64_t since_usec;   /* waits for the disk since then */
+        uint64_t spare; /* TAG: this tag instead, with this key; 0: the one that was asked for */
+        uint8_t spare_key[NAME_KEY_SIZE];
+        unsigned int n_jobs; /* REAP: that are out */
+        int fd;              /* goes with the answer; -1: none */
+        uint64_t since_usec; /* waits for the disk since then */
 };
 
 struct registry_callbacks {

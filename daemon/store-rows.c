@@ -85,6 +85,11 @@ int store_change_tag(struct store *s, uint64_t id, bool needs_sweep, bool is_dea
                             (int64_t) is_dead, bytes_of_id(&boot));
 }
 
+int store_give_tag(struct store *s, uint64_t id, uint64_t owner)
+{
+        return store_change(s, STMT_GIVE_TAG, "ii", (int64_t) id, (int64_t) owner);
+}
+
 int store_suspect_tags(struct store *s)
 {
         return store_change(s, STMT_SUSPECT_TAGS, "");

@@ -135,6 +135,7 @@ static const char *const migrations[] = {
         X(ADD_CRED, "INSERT INTO cred VALUES (?, ?, ?, ?, ?)")                                     \
         X(ADD_TAG, "INSERT INTO tag VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                        \
         X(CHANGE_TAG, "UPDATE tag SET needs_sweep = ?2, is_dead = ?3, boot = ?4 WHERE id = ?1")    \
+        X(GIVE_TAG, "UPDATE tag SET owner = ?2 WHERE id = ?1")                                     \
         X(SUSPECT_TAGS, "UPDATE tag SET needs_sweep = 1 WHERE NOT is_dead")                        \
         X(REMOVE_TAG, "DELETE FROM tag WHERE id = ?")                                              \
         X(REMOVE_KEPT_OF_TAG,                                                                      \

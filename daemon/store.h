@@ -146,6 +146,7 @@ int store_remove_directory(struct store *s, uint64_t id);
 int store_add_cred(struct store *s, const struct cred *c);
 int store_add_tag(struct store *s, const struct store_tag *t);
 int store_change_tag(struct store *s, uint64_t id, bool needs_sweep, bool is_dead, sd_id128_t boot);
+int store_give_tag(struct store *s, uint64_t id, uint64_t owner); /* it has another owner */
 int store_suspect_tags(struct store *s);            /* all need a sweep: reports may be lost */
 int store_remove_tag(struct store *s, uint64_t id); /* with the rows of what was kept under it */
 int store_forget_live(struct store *s, uint64_t tag_id); /* before all that is held is said again */

@@ -54,10 +54,43 @@ static int draw(void *buf, size_t size)
         return (size_t) n == size ? 0 : -EIO;
 }
 
+static bool may_be_any(const struct place *p)
+{
+        const struct client *c = &p->session->client;
+
+        return c->phase == CLIENT_READY && (c->features & WIRE_FEATURE_TAGGED) && !p->is_unreadable;
+}
+
+/* It may have answered with another one. */
+static void take_tagged(struct place *p)
+{
+        struct wire_tagged m;
+
+        if (wire_header_of(p->session->client.packet).opcode != WIRE_TAGGED)
+                return;
+        memcpy(&m, p->session->client.packet, sizeof(m));
+        p->tag = m.tag;
+        memcpy(p->key, m.key, sizeof(p->key));
+}
+
+static int ask_for_tag(struct place *p, uint64_t deadline_usec)
+{
+        struct tag_packet packet;
+        size_t len = build_tag(p, &packet);
+        int r;
+
+        (void) client_connect(&p->session->client, deadline_usec); /* a failure is asking's, too */
+        if (may_be_any(p))
+                packet.tag.flags = WIRE_TAG_ANY;
+        r = session_request(p->session, &packet, len, p->dir.fd, deadline_usec, NULL);
+        if (r >= 0)
+                take_tagged(p);
+        return r;
+}
+
 /* Draws tag and key, and waits until the daemon has stored them. */
 int announce(struct place *p, uint64_t deadline_usec)
 {
-        struct tag_packet packet;
         int r;
 
         for (unsigned int i = 0; i < TAG_ATTEMPTS; i++) {
@@ -68,8 +101,7 @@ int announce(struct place *p, uint64_t deadline_usec)
                         return r;
                 if (p->tag == 0)
                         continue;
-                r = session_request(p->session, &packet, build_tag(p, &packet), p->dir.fd,
-                                    deadline_usec, NULL);
+                r = ask_for_tag(p, deadline_usec);
                 if (r != -EEXIST)
                         return MIN(r, 0);
         }

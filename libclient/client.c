@@ -477,7 +477,8 @@ static int await(struct client *c, uint32_t serial, uint16_t expected, uint64_t 
                 closep(&fd);
         }
         c->may_be_quiet = false; /* it has read all that was said before */
-        if (header.opcode != expected) {
+        if (header.opcode != expected &&
+            !(header.opcode == WIRE_TAGGED && expected == WIRE_RESULT)) {
                 client_drop(c);
                 return -EBADMSG;
         }
@@ -489,12 +490,20 @@ static int await(struct client *c, uint32_t serial, uint16_t expected, uint64_t 
 static void mark_repeated(void *packet)
 {
         struct wire_register r;
+        struct wire_tag t;
 
-        if (wire_header_of(packet).opcode != WIRE_RESERVE)
+        switch (wire_header_of(packet).opcode) {
+        case WIRE_RESERVE:
+                memcpy(&r, packet, sizeof(r));
+                r.flags |= WIRE_REGISTER_RESUME;
+                memcpy(packet, &r, sizeof(r));
                 return;
-        memcpy(&r, packet, sizeof(r));
-        r.flags |= WIRE_REGISTER_RESUME;
-        memcpy(packet, &r, sizeof(r));
+        case WIRE_TAG:
+                memcpy(&t, packet, sizeof(t));
+                t.flags &= ~WIRE_TAG_ANY; /* the daemon may be an older one now */
+                memcpy(packet, &t, sizeof(t));
+                return;
+        }
 }
 
 /* One attempt on one connection. */

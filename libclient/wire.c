@@ -16,6 +16,7 @@
 #include "libclient/name.h"
 #include "libclient/util.h"
 
+#define TAG_FLAGS (WIRE_TAG_UNREADABLE | WIRE_TAG_AGAIN | WIRE_TAG_ANY)
 #define LIST_FLAGS (WIRE_LIST_LEAKED | WIRE_LIST_RETAINED | WIRE_LIST_UID | WIRE_LIST_PID)
 #define ROW_FLAGS (WIRE_ROW_MADE | WIRE_ROW_ARENA)
 #define STATUS_FLAGS (WIRE_STATUS_POWER | WIRE_STATUS_SYSTEM)
@@ -80,13 +81,20 @@ static bool check_result(const uint8_t *packet, size_t len _unused_)
         return m.reserved == 0;
 }
 
+static bool check_tagged(const uint8_t *packet, size_t len _unused_)
+{
+        struct wire_tagged m;
+
+        memcpy(&m, packet, sizeof(m));
+        return m.result == 0 && m.reserved == 0 && m.tag != 0;
+}
+
 static bool check_tag(const uint8_t *packet, size_t len)
 {
         struct wire_tag m;
 
         memcpy(&m, packet, sizeof(m));
-        if (m.tag == 0 || m.reserved != 0 ||
-            (m.flags & ~(WIRE_TAG_UNREADABLE | WIRE_TAG_AGAIN)) != 0)
+        if (m.tag == 0 || m.reserved != 0 || (m.flags & ~TAG_FLAGS) != 0)
                 return false;
         if (m.path_len == 0 || m.path_len >= WIRE_PATH_MAX)
                 return false;
@@ -309,6 +317,7 @@ static const struct message messages[] = {
         [WIRE_RENEW] = EXACT(CLIENT, wire_change, 0, 0, check_change),
         [WIRE_TOKEN] = EXACT(CLIENT, wire_token, 0, 0, NULL),
         [WIRE_RING] = EXACT(CLIENT, wire_ring, 1, 1, NULL),
+        [WIRE_TAGGED] = EXACT(DAEMON, wire_tagged, 0, 0, check_tagged),
         [WIRE_LIST] = EXACT(CLIENT, wire_list, 0, 0, check_list),
         [WIRE_ROWS] = OPEN(DAEMON, wire_rows, 0, 0, check_rows),
         [WIRE_STATUS] = EXACT(CLIENT, wire_status, 0, 0, NULL),

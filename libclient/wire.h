@@ -15,7 +15,7 @@
  *                          the doorbell (an eventfd). Or RESULT, -EDQUOT, and the end: this user
  *                          has too many connections
  *     client  HELLO        echoes the nonce; no answer
- *     client  TAG          + directory descriptor -> RESULT
+ *     client  TAG          + directory descriptor -> RESULT, or TAGGED where the daemon may choose
  *     client  REPORT       made and gone, one way, no answer
  *     client  RING         + memory that the two share from now on: REPORTs may go there (ring.h);
  *                          one way, no answer
@@ -57,6 +57,7 @@ enum wire_opcode {
         WIRE_RENEW = 12,
         WIRE_TOKEN = 13,
         WIRE_RING = 14,
+        WIRE_TAGGED = 15,
         WIRE_LIST = 32,
         WIRE_ROWS = 33,
         WIRE_STATUS = 34,
@@ -109,6 +110,7 @@ static_assert(sizeof(struct wire_welcome) == 24, "");
 
 #define WIRE_FEATURE_UNLINKED (1U << 0) /* in REPORT */
 #define WIRE_FEATURE_RING (1U << 1)
+#define WIRE_FEATURE_TAGGED (1U << 2) /* WIRE_TAG_ANY */
 
 struct wire_hello {
         struct wire_header header;
@@ -144,7 +146,20 @@ struct wire_tag {
 };
 #define WIRE_TAG_UNREADABLE (1U << 0) /* can't be swept: every name in it is reserved first */
 #define WIRE_TAG_AGAIN (1U << 1)      /* said before: things may have been made under it */
+#define WIRE_TAG_ANY (1U << 2)        /* or another one; means nothing beside these two */
 static_assert(sizeof(struct wire_tag) == 40, "");
+
+/* The process has this tag and key in that directory, in place of those that it drew. */
+struct wire_tagged {
+        struct wire_header header;
+        int32_t result; /* 0; as far as the id it is laid out as wire_result */
+        uint32_t reserved;
+        uint64_t id;
+        uint64_t tag;
+        uint8_t key[16];
+};
+static_assert(sizeof(struct wire_tagged) == 48, "");
+static_assert(offsetof(struct wire_tagged, id) == offsetof(struct wire_result, id), "");
 
 /* One way: what was made and what is gone. @count records follow, each with its name and a NUL. */
 struct wire_report {

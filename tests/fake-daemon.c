@@ -41,6 +41,7 @@ static struct fake_packet *packets[LOG_MAX];
 static unsigned int n_packets;
 static bool is_silent, is_stopped, is_ending;
 static unsigned int n_to_refuse;
+static uint64_t given_tag;
 
 static pthread_t thread;
 static char socket_path[108];
@@ -75,6 +76,7 @@ static void welcome(void)
         const struct wire_welcome m = {
                 .header = { .version = WIRE_VERSION, .opcode = WIRE_WELCOME },
                 .nonce = 42,
+                .features = given_tag != 0 ? WIRE_FEATURE_TAGGED : 0,
         };
         int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
@@ -125,7 +127,29 @@ static bool is_question(uint16_t opcode)
         return opcode != WIRE_HELLO && opcode != WIRE_REPORT;
 }
 
-static bool answer(int fd, const struct wire_header *header)
+static bool takes_any(const struct fake_packet *p)
+{
+        struct wire_tag m;
+
+        if (given_tag == 0 || wire_header_of(p->bytes).opcode != WIRE_TAG)
+                return false;
+        memcpy(&m, p->bytes, sizeof(m));
+        return m.flags == WIRE_TAG_ANY;
+}
+
+static void give_tag(int fd, const struct wire_header *header)
+{
+        const struct wire_tagged m = {
+                .header = { .version = WIRE_VERSION, .opcode = WIRE_TAGGED, header->serial },
+                .id = FAKE_ID_OF(header->serial),
+                .tag = given_tag,
+                .key = { 7 },
+        };
+
+        (void) send(fd, &m, sizeof(m), MSG_NOSIGNAL);
+}
+
+static bool answer(int fd, const struct fake_packet *p, const struct wire_header *header)
 {
         struct wire_result result = {
                 .header = { .version = WIRE_VERSION, .opcode = WIRE_RESULT, header->serial },
@@ -136,7 +160,10 @@ static bool answer(int fd, const struct wire_header *header)
         result.id = r.result < 0 ? 0 : FAKE_ID_OF(header->serial);
         switch (r.action) {
         case FAKE_ANSWER:
-                (void) send(fd, &result, sizeof(result), MSG_NOSIGNAL);
+                if (r.result >= 0 && takes_any(p))
+                        give_tag(fd, header);
+                else
+                        (void) send(fd, &result, sizeof(result), MSG_NOSIGNAL);
                 break;
         case FAKE_IGNORE:
                 break;
@@ -172,7 +199,7 @@ static bool listen_to(int fd)
 
         send_late();
         header = wire_header_of(p->bytes);
-        return !is_question(header.opcode) || answer(fd, &header);
+        return !is_question(header.opcode) || answer(fd, p, &header);
 }
 
 static void serve(struct pollfd *polled, unsigned int n)
@@ -228,6 +255,7 @@ void fake_start(const char *path)
         memset(rules, 0, sizeof(rules));
         is_silent = is_stopped = is_ending = false;
         n_to_refuse = 0;
+        given_tag = 0;
         late.fd = -1;
 
         (void) unlink(path); /* of a test that failed */
@@ -282,6 +310,13 @@ void fake_stay_silent(bool be_silent)
 {
         (void) pthread_mutex_lock(&lock);
         is_silent = be_silent;
+        (void) pthread_mutex_unlock(&lock);
+}
+
+void fake_give_tag(uint64_t tag)
+{
+        (void) pthread_mutex_lock(&lock);
+        given_tag = tag;
         (void) pthread_mutex_unlock(&lock);
 }
 

@@ -45,6 +45,9 @@ void fake_set(uint16_t opcode, enum fake_action action, int32_t result, unsigned
 /* No WELCOME for connections from now on. */
 void fake_stay_silent(bool is_silent);
 
+/* Say that there are tags to be had, and give who takes any this one, with a key that begins with 7. */
+void fake_give_tag(uint64_t tag);
+
 /* Hang up instead on the next @times connections. */
 void fake_refuse(unsigned int times);
 

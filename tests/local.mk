@@ -320,6 +320,7 @@ unit_programs = \
 	%D%/test-rings \
 	%D%/test-salvage \
 	%D%/test-said \
+	%D%/test-spare \
 	%D%/test-store \
 	%D%/test-store-disk \
 	%D%/test-store-ended \
@@ -339,6 +340,10 @@ unit_ldadd = \
 %C%_test_ring_SOURCES = %D%/test-ring.c
 %C%_test_ring_CPPFLAGS = $(unit_cppflags)
 %C%_test_ring_LDADD = $(unit_ldadd)
+
+%C%_test_spare_SOURCES = %D%/test-spare.c
+%C%_test_spare_CPPFLAGS = $(unit_cppflags)
+%C%_test_spare_LDADD = $(unit_ldadd)
 
 %C%_test_rings_SOURCES = %D%/test-rings.c
 %C%_test_rings_CPPFLAGS = $(unit_cppflags)

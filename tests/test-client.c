@@ -17,12 +17,14 @@
 #include <sys/un.h>
 
 #include "libclient/deadline.h"
+#include "libclient/name.h"
 #include "libclient/util.h"
 #include "tests/stage.h"
 #include "tests/testutil.h"
 
 #define SHORT_MSEC 400U /* for those that wait in vain, but on a busy machine */
 #define MANY_FILES 1000U
+#define GIVEN_TAG UINT64_C(0x123456789abcdef)
 
 /* ---- asking and being answered ---------------------------------------------------------------- */
 
@@ -66,6 +68,68 @@ START_TEST(a_tag_that_is_taken_is_drawn_again)
         fake_set(WIRE_TAG, FAKE_ANSWER, -EEXIST, 1);
         (void) tempfile_close(make_file());
         ck_assert_uint_ne(get_tag(1).tag, get_tag(2).tag);
+}
+END_TEST
+
+/* Not what it has drawn itself. */
+START_TEST(a_tag_that_the_daemon_gives_is_used)
+{
+        const uint8_t key[NAME_KEY_SIZE] = { 7 };
+        struct tempfile *t;
+        const char *name;
+
+        fake_give_tag(GIVEN_TAG);
+        t = make_file();
+        ck_assert_uint_eq(get_tag(1).flags, WIRE_TAG_ANY);
+        ck_assert_uint_ne(get_tag(1).tag, GIVEN_TAG);
+        name = strrchr(tempfile_path(t), '/') + 1;
+        ck_assert(name_check(GIVEN_TAG, key, name, strlen(name)));
+        ck_assert(fake_wait_records(WIRE_MADE, GIVEN_TAG, 1));
+        ck_assert_int_eq(tempfile_close(t), 0);
+        ck_assert(fake_wait_records(WIRE_GONE, GIVEN_TAG, 1));
+        ck_assert_uint_eq(fake_count_records(WIRE_MADE, 0), 1);
+}
+END_TEST
+
+/* To the daemon that is there then it says the one that it has. */
+START_TEST(a_tag_that_was_given_is_said_again)
+{
+        struct tempfile *t;
+
+        fake_give_tag(GIVEN_TAG);
+        t = make_file();
+        fake_stop();
+        fake_start(stage_socket);
+        fake_give_tag(GIVEN_TAG + 1);
+        options.pattern = "a.XXXXXXXXXX"; /* is answered: the daemon is looked for at once */
+        ck_assert_int_eq(tempfile_close(make_file()), 0);
+        ck_assert_uint_eq(get_tag(1).tag, GIVEN_TAG);
+        ck_assert_uint_eq(get_tag(1).flags, WIRE_TAG_AGAIN);
+        ck_assert_uint_eq(get_tag(1).key[0], 7);
+        ck_assert_int_eq(tempfile_close(t), 0);
+}
+END_TEST
+
+/* The answer was lost with the connection; and the next daemon may know nothing of this. */
+START_TEST(a_tag_asked_for_again_is_its_own)
+{
+        struct tempfile *t;
+
+        fake_give_tag(GIVEN_TAG);
+        fake_set(WIRE_TAG, FAKE_HANG_UP, 0, 1);
+        t = make_file();
+        ck_assert_uint_eq(get_tag(1).flags, WIRE_TAG_ANY);
+        ck_assert_uint_eq(get_tag(2).flags, 0);
+        ck_assert_uint_eq(get_tag(2).tag, get_tag(1).tag);
+        ck_assert(fake_wait_records(WIRE_MADE, get_tag(1).tag, 1));
+        ck_assert_int_eq(tempfile_close(t), 0);
+}
+END_TEST
+
+START_TEST(an_older_daemon_is_not_asked_for_any)
+{
+        ck_assert_int_eq(tempfile_close(make_file()), 0);
+        ck_assert_uint_eq(get_tag(1).flags, 0);
 }
 END_TEST
 
@@ -591,6 +655,10 @@ int main(void)
         tcase_add_test(c, the_directory_is_known_before_a_file_is_made);
         tcase_add_test(c, a_refused_directory_is_the_callers_error);
         tcase_add_test(c, a_tag_that_is_taken_is_drawn_again);
+        tcase_add_test(c, a_tag_that_the_daemon_gives_is_used);
+        tcase_add_test(c, a_tag_that_was_given_is_said_again);
+        tcase_add_test(c, a_tag_asked_for_again_is_its_own);
+        tcase_add_test(c, an_older_daemon_is_not_asked_for_any);
         tcase_add_test(c, a_daemon_that_never_greets_costs_no_more_than_the_timeout);
         tcase_add_test(c, signals_do_not_end_the_wait_for_a_busy_daemon);
         tcase_add_test(c, nonsense_ends_the_connection_and_the_next_call_makes_another);

@@ -356,12 +356,13 @@ static void wait_for_flush(void)
 static void record_all(void)
 {
         run_clients(0);
+        run_clients(1); /* with tags that were in reserve */
         world_kill_daemon(&world);
         world_start_daemon(&world);
-        run_clients(1);
+        run_clients(2);
         if (is_full()) {
                 wait_for_flush();
-                run_clients(2);
+                run_clients(3);
         }
 }
 

@@ -70,7 +70,14 @@ static const struct field {
         IN(WIRE_TAG, 0, wire_tag, key[15], ANY),
         IN(WIRE_TAG, 0, wire_tag, path_len, RANGE, PATH_LEN, PATH_LEN),
         IN(WIRE_TAG, 0, wire_tag, reserved, ZERO),
-        IN(WIRE_TAG, 0, wire_tag, flags, BITS, WIRE_TAG_UNREADABLE | WIRE_TAG_AGAIN),
+        IN(WIRE_TAG, 0, wire_tag, flags, BITS, WIRE_TAG_UNREADABLE | WIRE_TAG_AGAIN | WIRE_TAG_ANY),
+
+        IN(WIRE_TAGGED, 0, wire_tagged, result, ZERO),
+        IN(WIRE_TAGGED, 0, wire_tagged, reserved, ZERO),
+        IN(WIRE_TAGGED, 0, wire_tagged, id, ANY),
+        IN(WIRE_TAGGED, 0, wire_tagged, tag, NOT_ZERO),
+        IN(WIRE_TAGGED, 0, wire_tagged, key[0], ANY),
+        IN(WIRE_TAGGED, 0, wire_tagged, key[15], ANY),
 
 #define MADE_AT sizeof(struct wire_report)
 #define GONE_AT (MADE_AT + sizeof(struct wire_record) + sizeof(SAMPLE_NAME))

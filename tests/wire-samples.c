@@ -172,6 +172,13 @@ static void build_ring(struct packet *p)
         packet_put(p, &m, sizeof(m));
 }
 
+static void build_tagged(struct packet *p)
+{
+        struct wire_tagged m = { .header = SAMPLE_HEADER(WIRE_TAGGED), .id = 3, .tag = 4711 };
+
+        packet_put(p, &m, sizeof(m));
+}
+
 static void build_list(struct packet *p)
 {
         struct wire_list m = {
@@ -267,6 +274,7 @@ const struct sample samples[] = {
         { WIRE_RENEW, false, "renew", build_renew, 0, 0 },
         { WIRE_TOKEN, false, "token", build_token, 0, 0 },
         { WIRE_RING, false, "ring", build_ring, 1, 1 },
+        { WIRE_TAGGED, true, "tagged", build_tagged, 0, 0 },
         { WIRE_LIST, false, "list", build_list, 0, 0 },
         { WIRE_ROWS, true, "rows", build_rows, 0, 0 },
         { WIRE_STATUS, false, "status", build_status, 0, 0 },
