@@ -13,6 +13,7 @@ check_PROGRAMS += %D%/bench
 	%D%/bench.h \
 	%D%/echo.c \
 	%D%/ends.c \
+	%D%/fresh.c \
 	%D%/gone.c \
 	%D%/gone.h \
 	%D%/machine.c \

@@ -89,6 +89,8 @@ static void play(struct contestant c, int fd)
         while (recv(fd, &n, sizeof(n), 0) == sizeof(n)) {
                 if (a.error == 0)
                         a.error = c.work->run(&c, n, &a.nsec);
+                if (c.work->settle)
+                        c.work->settle(&c);
                 if (send(fd, &a, sizeof(a), MSG_NOSIGNAL) != sizeof(a))
                         break;
         }

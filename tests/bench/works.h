@@ -19,7 +19,12 @@ extern const struct work bare_directory;  /* mkdtemp, rmdir */
 extern const struct work bare_round_trip; /* 64 bytes to another process and back */
 extern const struct work bare_row_normal; /* an SQLite row, count in a commit; synchronous=NORMAL */
 extern const struct work bare_row_full;   /* the same with synchronous=FULL: on the disk */
-extern const struct work bare_first;      /* a round trip, a commit with FULL, and bare_file */
+extern const struct work bare_first; /* to a process that commits with FULL, and back; bare_file */
+
+/* ---- fresh.c: in a process that has just been forked ---- */
+
+int fresh_run(struct contestant *c, int (*once)(struct contestant *c), unsigned int n,
+              uint64_t *ret_nsec);
 
 /* ---- ours.c ---- */
 
@@ -33,7 +38,8 @@ extern const struct work our_directory;    /* the same for a directory */
 extern const struct work our_acknowledged; /* a file with a name that has to be reserved */
 extern const struct work our_arena_file;   /* in an arena, closed, unlinked */
 extern const struct work our_first;        /* the first file of a process, in that process's time */
-extern const struct work our_reservation;  /* a name is reserved, and let go of: no file is made */
+extern const struct work
+        our_reservation; /* a name is reserved, and let go of later: no file is made */
 
 /* ---- peers.c ---- */
 
