@@ -137,6 +137,51 @@ START_TEST(second_of_a_directory_gets_one)
 }
 END_TEST
 
+static uint64_t count_waits(void)
+{
+        struct registry_status s;
+        uint64_t n = 0;
+
+        ck_assert_int_ge(registry_get_status(server_registry(server), &s), 0);
+        for (size_t i = 0; i < ARRAY_SIZE(s.sync.counts); i++)
+                n += s.sync.counts[i];
+        return n;
+}
+
+START_TEST(who_gets_one_does_not_wait_for_the_disk)
+{
+        struct wire_tagged t;
+
+        NEEDS_DISK();
+        (void) ask_any(&here, TAG);
+        ck_assert_uint_eq(count_waits(), 1);
+        t = ask_any(&here, TAG + 1);
+        ck_assert(is_spare(&t));
+        ck_assert_uint_eq(count_waits(), 1);
+}
+END_TEST
+
+START_TEST(none_is_given_before_it_is_on_disk)
+{
+        struct registry *g = server_registry(server);
+        struct tag *t, *got;
+
+        NEEDS_DISK();
+        (void) ask_any(&here, TAG);
+        t = registry_tag_by_tag(g, TAG);
+        ck_assert_int_eq(spare_take(g, t, &got), 1);
+        spare_make(g, t, true);
+        ck_assert_int_eq(spare_take(g, t, &got), 0);
+        ck_assert_int_eq(store_commit(served), 0);
+        ck_assert(spare_settle(g, true));
+        ck_assert_int_eq(spare_take(g, t, &got), 0);
+        spare_synced(g, store_committed(served) - 1);
+        ck_assert_int_eq(spare_take(g, t, &got), 0);
+        spare_synced(g, store_committed(served));
+        ck_assert_int_eq(spare_take(g, t, &got), 1);
+}
+END_TEST
+
 START_TEST(who_insists_gets_none)
 {
         static const uint32_t flags[] = { 0, WIRE_TAG_AGAIN | WIRE_TAG_ANY,
@@ -535,7 +580,28 @@ START_TEST(full_disk_is_said)
         ck_assert(is_spare(&t));
         report_made(&t);
         server_restart();
+        client_close(&here);
+        client_start(&here);
+        client_settle(&here);
         ck_assert_uint_eq(server_status().live, 1);
+        ck_assert_uint_eq(server_status().tags, 3); /* the last two have their rows */
+}
+END_TEST
+
+/* Their owner is written with the first of them: not that time, and then with the next. */
+START_TEST(full_disk_at_the_first_of_all_is_made_good)
+{
+        struct worker w;
+
+        NEEDS_DISK();
+        (void) signal(SIGXFSZ, SIG_IGN);
+        fill_disk();
+        ck_assert_int_eq(ask_any(&here, TAG).result, -ENOSPC);
+        limit_file_size(RLIM_INFINITY);
+        lose_the_power(&w);
+        ck_assert_int_eq(setenv("TEMPFILED_BOOT_ID", OTHER_BOOT, 1), 0);
+        server_restart();
+        wait_path_gone(file_path(given_name(&given)));
 }
 END_TEST
 
@@ -548,6 +614,8 @@ static Suite *spare_suite(void)
         tcase_set_timeout(c, 60);
         tcase_add_checked_fixture(c, set_up, tear_down);
         tcase_add_test(c, second_of_a_directory_gets_one);
+        tcase_add_test(c, who_gets_one_does_not_wait_for_the_disk);
+        tcase_add_test(c, none_is_given_before_it_is_on_disk);
         tcase_add_test(c, who_insists_gets_none);
         tcase_add_test(c, one_is_of_its_directory);
         tcase_add_test(c, one_is_of_its_user);
@@ -562,6 +630,7 @@ static Suite *spare_suite(void)
         tcase_add_test(c, none_is_looked_for_without_one);
         tcase_add_test(c, kept_under_one_stays);
         tcase_add_test(c, full_disk_is_said);
+        tcase_add_test(c, full_disk_at_the_first_of_all_is_made_good);
         return s;
 }
 
