@@ -399,6 +399,30 @@ END_TEST
 
 enum { FINE, WRONG, NO_WAY }; /* a child's exit status */
 
+/* They stand before the capabilities, on a line of 300 KiB. */
+static int read_behind_many_groups(void *userdata)
+{
+        static gid_t groups[30000];
+        struct seen own = look_at(gettid());
+        uint64_t caps;
+
+        for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
+                groups[i] = (gid_t) (1000000000 + i);
+        if (setgroups(ARRAY_SIZE(groups), groups) < 0)
+                return NO_WAY;
+        return cred_read_caps(getpid(), &caps) == 0 && caps == own.effective ? FINE : WRONG;
+}
+
+START_TEST(capabilities_are_found_behind_many_groups)
+{
+        int status = unit_in_child(read_behind_many_groups, NULL);
+
+        if (status == NO_WAY)
+                SKIP("needs root, to have many groups");
+        ck_assert_int_eq(status, FINE);
+}
+END_TEST
+
 static int read_without(void *file)
 {
         uint64_t caps;
@@ -440,6 +464,7 @@ static Suite *cred_suite(void)
         tcase_add_test(t, copies_are_equal_and_differences_count);
         tcase_add_test(t, peer_is_who_it_is);
         tcase_add_test(t, capabilities_in_another_user_namespace_count_for_nothing);
+        tcase_add_test(t, capabilities_are_found_behind_many_groups);
         tcase_add_test(t, capabilities_that_cannot_be_read_are_not_none);
         suite_add_tcase(s, t);
         return s;

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 
 #include "daemon/owner.h"
+#include "daemon/proc.h"
 #include "libclient/util.h"
 #include "tests/unit.h"
 
@@ -138,6 +139,45 @@ START_TEST(unit_is_known_or_an_error)
         if (status == NO_WAY)
                 SKIP("needs root, to make a file of /proc unreadable");
         ck_assert_int_eq(status, FINE);
+}
+END_TEST
+
+/* The second time it is remembered. */
+START_TEST(unit_is_the_same_each_time)
+{
+        struct process first, again;
+
+        ck_assert_int_eq(process_read(getpid(), &first), 0);
+        ck_assert_int_eq(process_read(getpid(), &again), 0);
+        ck_assert(!first.unit == !again.unit);
+        if (first.unit)
+                ck_assert_str_eq(first.unit, again.unit);
+        process_done(&first);
+        process_done(&again);
+}
+END_TEST
+
+/* A file in /proc is read to its end, however long it is, or as far as was said. */
+START_TEST(files_of_proc_are_read_whole)
+{
+        char *text;
+        size_t len;
+
+        ck_assert_int_eq(proc_read(getpid(), "status", PROC_MAX, &text, &len), 0);
+        ck_assert_uint_eq(strlen(text), len);
+        ck_assert_ptr_nonnull(proc_field(text, "Name:"));
+        ck_assert_ptr_nonnull(proc_field(text, "nonvoluntary_ctxt_switches:")); /* the last line */
+        ck_assert_ptr_null(proc_field(text, "ame:"));
+        free(text);
+        ck_assert_int_eq(proc_read(getpid(), "status", 10, &text, &len), 0);
+        ck_assert_uint_eq(len, 10);
+        free(text);
+        ck_assert_int_eq(proc_read(getpid(), "maps", PROC_MAX, &text, &len), 0);
+        ck_assert_uint_gt(len, 4096);
+        ck_assert_ptr_nonnull(strstr(text, "[stack]"));
+        free(text);
+        ck_assert_int_eq(proc_read(getpid(), "nothing", PROC_MAX, &text, &len), -ESRCH);
+        ck_assert_int_eq(proc_read(0x7fffffff, "stat", PROC_MAX, &text, &len), -ESRCH);
 }
 END_TEST
 
@@ -533,6 +573,8 @@ static Suite *owner_suite(void)
 
         tcase_add_test(t, process_is_read);
         tcase_add_test(t, unit_is_known_or_an_error);
+        tcase_add_test(t, unit_is_the_same_each_time);
+        tcase_add_test(t, files_of_proc_are_read_whole);
         tcase_add_test(t, start_time_grows);
         tcase_add_test(t, long_arguments_are_cut);
         tcase_add_test(t, pidfd_names_its_process);
