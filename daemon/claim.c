@@ -183,6 +183,7 @@ static int inspect_claim(struct registry *g, struct peer *p, const struct wire_c
                 return error;
         }
         *w = (struct claiming) { .request = r, .claim = *m };
+        i->job.run = delegate_inspect;
         i->job.done = on_claim_inspected;
         i->userdata = w;
         pool_submit(g->pool, &i->job);

@@ -141,7 +141,7 @@ static void do_inspect(struct parcel *p, const struct cred *c, struct parcel *re
         i->dir_identity = &directory;
         i->client_fd = i->wants_directory ? p->fd : -1;
         i->dirfd = i->wants_object ? p->fd : -1;
-        (void) inspect_run(&i->job);
+        inspect_now(i);
         parcel_put_number(reply, (uint64_t) (int64_t) i->error);
         parcel_put_identity(reply, i->wants_directory ? &i->identity : &i->object);
         parcel_put_number(reply, i->is_foreign);

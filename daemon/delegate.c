@@ -319,13 +319,13 @@ int delegate_inspect(struct job *j)
         if (inspect_learn_device(i))
                 return 1;
         if (!wants_inspection(i)) {
-                (void) inspect_run(j);
+                inspect_now(i);
                 i->client_fd = close_fd(i->client_fd); /* here, where that may take its time */
                 return 0;
         }
         /* What is asked of /proc is asked here. */
         i->wants_directory = i->wants_object = false;
-        (void) inspect_run(j);
+        inspect_now(i);
         i->wants_directory = directory;
         i->wants_object = object;
         if (i->error >= 0)

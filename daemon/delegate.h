@@ -12,7 +12,7 @@
 
 #include "daemon/pool.h"
 
-/* As the reaper_...() and inspect_run() they stand for. */
+/* As the reaper_...() and inspect_now() they stand for. */
 int delegate_delete(struct job *j);
 int delegate_sweep(struct job *j);
 int delegate_flush(struct job *j);

@@ -26,7 +26,7 @@ struct inspect_job *inspect_new(const struct cred *cred)
         if (!i)
                 return NULL;
         *i = (struct inspect_job) {
-                .job = { .run = inspect_run, .uid = cred->uid, .device = POOL_DEVICE_UNKNOWN },
+                .job = { .uid = cred->uid, .device = POOL_DEVICE_UNKNOWN },
                 .pidfd = -1,
                 .client_fd = -1,
                 .fd = -1,
@@ -346,12 +346,8 @@ bool inspect_learn_device(struct inspect_job *i)
         return true;
 }
 
-int inspect_run(struct job *j)
+void inspect_now(struct inspect_job *i)
 {
-        struct inspect_job *i = (struct inspect_job *) j;
-
-        if (inspect_learn_device(i))
-                return 1;
         i->error = 0;
         if (i->wants_process)
                 i->error = inspect_process(i);
@@ -361,5 +357,4 @@ int inspect_run(struct job *j)
                 i->error = inspect_directory(i);
         if (i->error >= 0 && i->wants_object)
                 i->error = inspect_object(i);
-        return 0;
 }

@@ -54,10 +54,11 @@ struct inspect_job {
         void *userdata;
 };
 
-int inspect_run(struct job *j);
-
 /* Its first step: which lane it belongs to. True: it has learnt that, and must go on there. */
 bool inspect_learn_device(struct inspect_job *i);
+
+/* The rest. The caller gives the job its run, which does both. */
+void inspect_now(struct inspect_job *i);
 
 struct inspect_job *inspect_new(const struct cred *cred);
 

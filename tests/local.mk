@@ -309,6 +309,7 @@ unit_programs = \
 	%D%/test-cred \
 	%D%/test-foreign \
 	%D%/test-identity \
+	%D%/test-inspect \
 	%D%/test-load \
 	%D%/test-owner \
 	%D%/test-parcel \
@@ -340,6 +341,10 @@ unit_ldadd = \
 %C%_test_ring_SOURCES = %D%/test-ring.c
 %C%_test_ring_CPPFLAGS = $(unit_cppflags)
 %C%_test_ring_LDADD = $(unit_ldadd)
+
+%C%_test_inspect_SOURCES = %D%/test-inspect.c
+%C%_test_inspect_CPPFLAGS = $(unit_cppflags)
+%C%_test_inspect_LDADD = $(unit_ldadd)
 
 %C%_test_spare_SOURCES = %D%/test-spare.c
 %C%_test_spare_CPPFLAGS = $(unit_cppflags)
