@@ -176,10 +176,11 @@ static int load_owner(const struct store_owner *row, void *userdata)
         return r;
 }
 
-/* A spare that nobody got: without a power cut that is sure. */
-static bool is_unused(const struct registry *g, const struct owner *o, const struct store_tag *row)
+/* A spare of this boot, which nobody got: who did would stand there. The boot is that of its owner; a
+ * tag's may be later, when it was swept after a power cut. */
+static bool is_unused(const struct registry *g, const struct owner *o)
 {
-        return o && o->kind == WIRE_OWNER_BOOT && sd_id128_equal(row->boot, g->epoch.boot);
+        return o->kind == WIRE_OWNER_BOOT && sd_id128_equal(o->epoch.boot, g->epoch.boot);
 }
 
 static int load_tag(const struct store_tag *row, void *userdata)
@@ -208,7 +209,7 @@ static int load_tag(const struct store_tag *row, void *userdata)
         if (!like.owner || !like.directory || !like.cred)
                 return 0; /* damaged, see load_directory() */
         memcpy(like.key, row->key, NAME_KEY_SIZE);
-        like.is_unused = is_unused(g, like.owner, row);
+        like.is_unused = is_unused(g, like.owner);
         if (like.is_unreadable || like.is_unused)
                 like.needs_sweep = false;
         if (like.directory->fd >= 0 && !like.directory->holder) {

@@ -342,7 +342,7 @@ static int read_unit(pid_t pid, char **ret)
         if (find_unit(before, ret))
                 return 0;
         r = ask_unit(pid, ret);
-        /* Unless it has been moved meanwhile. */
+        /* Unless it is another one by now. */
         if (r >= 0 && proc_read(pid, "cgroup", PROC_MAX, &after, &len) >= 0 && streq(before, after))
                 note_unit(before, *ret);
         return r;

@@ -174,12 +174,12 @@ static bool may_be_spare(const struct wire_tag *m, const struct inspect_job *i)
         return m->flags == WIRE_TAG_ANY && !i->is_foreign;
 }
 
-static int add_tag(struct registry *g, const struct tag *like, bool may_be_spare, struct request *r,
+static int add_tag(struct registry *g, const struct tag *like, bool any_will_do, struct request *r,
                    struct tag **ret)
 {
         int error;
 
-        if (!may_be_spare)
+        if (!any_will_do)
                 return registry_add_tag(g, like, ret);
         error = spare_take(g, like, ret);
         if (error < 0)

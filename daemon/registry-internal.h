@@ -66,7 +66,7 @@ struct tag {
         bool is_sweeping;
         bool is_dead;
         bool is_unreadable;
-        bool is_unused;      /* one in reserve, of an earlier daemon */
+        bool is_unused;      /* a spare of an earlier daemon of this boot, given to nobody */
         bool has_unlisted;   /* some of what was made under it has no row: its user has too many */
         uint64_t dead_since; /* count of flushes by then */
 };
@@ -391,6 +391,7 @@ bool spare_settle(struct registry *g, bool is_committed);
 void spare_synced(struct registry *g, uint64_t number);
 void spare_expire(struct registry *g, uint64_t now_usec); /* when spares_are_due */
 uint64_t spare_count(const struct registry *g);
+/* In order: nobody has them, so nothing is to be looked for. */
 void spare_free(struct registry *g);
 
 /* tombstone.c */

@@ -463,6 +463,7 @@ void registry_free(struct registry *g)
 {
         if (!g)
                 return;
+        spare_free(g);
         sd_event_source_disable_unref(g->reports_timer);
         sd_event_source_disable_unref(g->mounts);
         sd_event_source_disable_unref(g->retry_timer);
@@ -479,7 +480,6 @@ void registry_free(struct registry *g)
         drop_requests(g, &g->unsynced);
         batch_free_out(g);
         registry_free_pending(g);
-        spare_free(g);
         registry_free_objects(g);
         poller_free(g->poller);
         usage_free(g->usage);

@@ -171,11 +171,20 @@ void spare_expire(struct registry *g, uint64_t now_usec)
 
 void spare_free(struct registry *g)
 {
-        if (!g->spares)
+        struct spares *s = g->spares;
+
+        if (!s)
                 return;
-        sd_event_source_disable_unref(g->spares->timer);
-        registry_free_owner(g->spares->owner);
-        free(g->spares);
+        sd_event_source_disable_unref(s->timer);
+        while (s->n > 0)
+                registry_drop_tag(g, take_out(s, s->n - 1));
+        if (s->owner->is_fresh)
+                TAILQ_REMOVE(&g->fresh, s->owner, fresh);
+        (void) store_remove_owner(g->store, s->owner->id);
+        (void) store_commit(g->store); /* else they are swept for at the next start */
+        registry_free_owner(s->owner);
+        free(s);
+        g->spares = NULL;
 }
 
 /* ---- on their way to the disk ---- */

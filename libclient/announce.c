@@ -54,6 +54,7 @@ static int draw(void *buf, size_t size)
         return (size_t) n == size ? 0 : -EIO;
 }
 
+/* An older daemon that takes this one's place before it is asked hangs up once, and is asked again without. */
 static bool may_be_any(const struct place *p)
 {
         const struct client *c = &p->session->client;

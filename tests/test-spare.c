@@ -20,6 +20,7 @@
 
 #define TAG UINT64_C(0xfedcba9876543210)
 #define OTHER_BOOT "0123456789abcdef0123456789abcdef"
+#define THIRD_BOOT "fedcba9876543210fedcba9876543210"
 #define EACH 4 /* of a directory, once it is asked for again */
 #define ALL 64 /* of all directories */
 #define AGE_SEC 600
@@ -512,6 +513,38 @@ START_TEST(none_is_looked_for_without_one)
 }
 END_TEST
 
+/* What was deleted then may be back after the next: its tag is remembered, also by the daemon that
+ * comes after the one that has deleted it. */
+START_TEST(made_under_one_goes_after_two_power_cuts)
+{
+        struct worker w;
+
+        NEEDS_DISK();
+        lose_the_power(&w);
+        ck_assert_int_eq(setenv("TEMPFILED_BOOT_ID", OTHER_BOOT, 1), 0);
+        server_restart();
+        wait_path_gone(file_path(given_name(&given)));
+        ck_assert(unit_run_until(event, is_over, NULL));
+        server_restart();
+        unit_write(file_path(given_name(&given)), ""); /* as if that had never reached the disk */
+        ck_assert_int_eq(setenv("TEMPFILED_BOOT_ID", THIRD_BOOT, 1), 0);
+        server_restart();
+        wait_path_gone(file_path(given_name(&given)));
+}
+END_TEST
+
+/* Else their directories would be looked for at the next start, for ever if they are not there. */
+START_TEST(none_is_left_by_a_daemon_that_ends_in_order)
+{
+        NEEDS_DISK();
+        (void) ask_any(&here, TAG);
+        ck_assert_uint_eq(count_tags(), 2);
+        ck_assert_int_eq(setenv("TEMPFILED_BOOT_ID", OTHER_BOOT, 1), 0);
+        server_restart();
+        ck_assert_uint_eq(count_tags(), 1);
+}
+END_TEST
+
 /* Who had got one has it still, and what it kept. */
 START_TEST(kept_under_one_stays)
 {
@@ -627,7 +660,9 @@ static Suite *spare_suite(void)
         tcase_add_test(c, reports_under_one_are_heard);
         tcase_add_test(c, made_under_one_goes_with_its_owner);
         tcase_add_test(c, made_under_one_goes_after_a_power_cut);
+        tcase_add_test(c, made_under_one_goes_after_two_power_cuts);
         tcase_add_test(c, none_is_looked_for_without_one);
+        tcase_add_test(c, none_is_left_by_a_daemon_that_ends_in_order);
         tcase_add_test(c, kept_under_one_stays);
         tcase_add_test(c, full_disk_is_said);
         tcase_add_test(c, full_disk_at_the_first_of_all_is_made_good);
