@@ -18,29 +18,27 @@ struct packet;
 TAILQ_HEAD(packet_list, packet);
 
 struct conn {
-        TAILQ_ENTRY(conn) all;    /* the server's list of connections */
-        TAILQ_ENTRY(conn) queued; /* its list of those to be read */
-        bool is_ready;
-        TAILQ_ENTRY(conn) quiet; /* its list of those that are read once a millisecond */
-        bool is_quiet;
+        TAILQ_ENTRY(conn) all;       /* the server's list of connections */
+        TAILQ_ENTRY(conn) queued;    /* its list of those to be read */
+        TAILQ_ENTRY(conn) quiet;     /* its list of those that are read once a millisecond */
         TAILQ_ENTRY(conn) with_ring; /* rings.c's list of those that have one */
         struct ring *ring;           /* where it may report, too; NULL: by the socket only */
-        uint32_t n_received;         /* packets of its process, by the socket */
 
         struct server *server;
-        int fd;
         struct watch io;
         struct peer peer;
         struct usage_user *user; /* whose connection it counts as; NULL: refused */
         uint64_t nonce;
+        TAILQ_HEAD(, request) requests; /* under way */
+        struct packet_list out;         /* answers that did not fit into the socket */
+        struct monitor *monitor;        /* NULL: it does not want to know what happens */
+        int fd;
+        uint32_t n_received; /* packets of its process, by the socket */
+        unsigned int n_requests, n_out;
+        bool is_ready, is_quiet;
         bool is_welcome; /* conn_welcome() was called */
         bool is_greeted; /* HELLO came, the nonce was right */
         bool is_closed;
-        TAILQ_HEAD(, request) requests; /* under way */
-        unsigned int n_requests;
-        struct packet_list out; /* answers that did not fit into the socket */
-        unsigned int n_out;
-        struct monitor *monitor; /* NULL: it does not want to know what happens */
 };
 
 /* @fd is taken, also on failure. Does no more than is needed to know whose it is. */

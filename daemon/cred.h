@@ -16,6 +16,7 @@ struct cred {
         uid_t uid;
         gid_t gid;
         uint32_t n_groups;
+        bool has_caps; /* they were read */
         gid_t *groups;
         uint64_t caps; /* a uid-0 client's effective capabilities; else 0 */
 };

@@ -54,7 +54,7 @@ static int prepare_inspection(struct registry *g, struct peer *p, struct inspect
         if (i->pidfd < 0)
                 return i->pidfd;
         i->wants_process = !p->owner;
-        i->wants_caps = p->cred.uid == 0 && !p->has_caps;
+        i->wants_caps = p->cred.uid == 0 && !p->cred.has_caps;
         return 0;
 }
 
@@ -208,7 +208,7 @@ static int take_tag(struct registry *g, struct inspect_job *i, struct registerin
                 return -EEXIST;
         if (i->wants_caps) {
                 p->cred.caps = i->cred.caps;
-                p->has_caps = true;
+                p->cred.has_caps = true;
         }
         error = may_have_tag(g, p, i);
         if (error < 0)

@@ -80,46 +80,43 @@ enum owner_state {
         OWNER_ENDED = 4, /* all was tried; what is stuck, and tombstones, remain */
 };
 
+/* One a process: what has four bytes, or one, stands together. */
 struct owner {
         TAILQ_ENTRY(owner) dying; /* in the list of the dying, or of a directory's hungry */
         struct registry *registry;
         uint64_t id;
-        unsigned int kind; /* enum wire_owner_kind */
         struct epoch epoch;
-        pid_t pid; /* process: its own; else who asked for it */
         uint64_t start;
-        uid_t uid;
-        struct usage_user *user; /* who has one more owner because of it */
         char command[16];
-        int pidfd;        /* process */
-        struct watch end; /* process: of its pidfd */
+        struct usage_user *user; /* who has one more owner because of it */
+        struct watch end;        /* process: of its pidfd */
+        unsigned int kind;       /* enum wire_owner_kind */
+        pid_t pid;               /* process: its own; else who asked for it */
+        uid_t uid;
+        enum owner_state state;
+        int pidfd; /* process */
         int fd; /* token: the end that is read; unit: its cgroup.events; descriptor: its object */
+        int wd;
+        unsigned int n_probes, n_jobs;
+        bool is_probing, probes_again;
+        bool is_lost;  /* unknown: in another pid namespace, or it could not be asked about */
+        bool is_fresh; /* stored in the open transaction */
+        bool past_tags, is_exhausted, is_hungry, is_ending, is_released; /* while it is reaped */
+        bool must_read_again;            /* what was read, or written, did not last */
         sd_event_source *source, *again; /* again: unit */
         uint64_t deadline_usec;          /* lease: CLOCK_BOOTTIME */
         uint64_t cgroup;                 /* unit: inode of its cgroup; descriptor: of its object */
         uint64_t device;                 /* descriptor: its lane */
-        int wd;
-        unsigned int n_probes;
-        bool is_probing, probes_again;
-        char *place; /* unit: path of its cgroup */
-        char *unit;  /* unit: its name; process: the one that it ran in, "" or NULL: unknown */
-        enum owner_state state;
+        char *place;                     /* unit: path of its cgroup */
+        char *unit; /* unit: its name; process: the one that it ran in, "" or NULL: unknown */
         uint64_t stored_in; /* the attempt to commit that it is part of; 0: none */
-        bool is_lost;       /* unknown: in another pid namespace, or it could not be asked about */
         struct peer_list peers;
         struct tag_list tags;
         struct process *process; /* until it is stored */
         uint64_t ended_usec;     /* CLOCK_BOOTTIME; 0: it has not */
-        /* while it is reaped */
-        struct tag *at_tag;
-        bool past_tags;
-        bool is_exhausted;
-        bool is_hungry, is_ending, is_released;
-        bool must_read_again; /* what was read, or written, did not last */
-        TAILQ_ENTRY(owner) ending, fresh;
-        bool is_fresh;
+        struct tag *at_tag;      /* while it is reaped, as the next */
         uint64_t cursor;
-        unsigned int n_jobs;
+        TAILQ_ENTRY(owner) ending, fresh;
 };
 TAILQ_HEAD(request_list, request);
 

@@ -36,7 +36,6 @@ struct peer {
         pid_t pid;
         int pidfd; /* -1 once it has an owner, who has one */
         struct cred cred;
-        bool has_caps; /* cred.caps was read */
 };
 
 /* A question that is under way. The conn makes it, the registry gives it back by answer(). */

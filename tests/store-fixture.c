@@ -73,7 +73,14 @@ void add_directory(uint64_t id)
 void add_cred(uint64_t id)
 {
         gid_t groups[] = { 7, UINT32_MAX - 1 };
-        struct cred c = { id, UINT32_MAX - 1, 8, 2, groups, UINT64_MAX >> 1 };
+        struct cred c = {
+                .id = id,
+                .uid = UINT32_MAX - 1,
+                .gid = 8,
+                .n_groups = 2,
+                .groups = groups,
+                .caps = UINT64_MAX >> 1,
+        };
 
         ck_assert_int_eq(store_add_cred(store, &c), 0);
 }
