@@ -169,6 +169,14 @@ void spare_expire(struct registry *g, uint64_t now_usec)
         arm(g, s);
 }
 
+static void drop_all(struct registry *g, struct spares *s)
+{
+        while (s->n > 0)
+                registry_drop_tag(g, take_out(s, s->n - 1));
+        (void) store_remove_owner(g->store, s->owner->id);
+        (void) store_commit(g->store);
+}
+
 void spare_free(struct registry *g)
 {
         struct spares *s = g->spares;
@@ -176,12 +184,10 @@ void spare_free(struct registry *g)
         if (!s)
                 return;
         sd_event_source_disable_unref(s->timer);
-        while (s->n > 0)
-                registry_drop_tag(g, take_out(s, s->n - 1));
+        if (store_may_write(g->store))
+                drop_all(g, s); /* else they are swept for at the next start */
         if (s->owner->is_fresh)
                 TAILQ_REMOVE(&g->fresh, s->owner, fresh);
-        (void) store_remove_owner(g->store, s->owner->id);
-        (void) store_commit(g->store); /* else they are swept for at the next start */
         registry_free_owner(s->owner);
         free(s);
         g->spares = NULL;
