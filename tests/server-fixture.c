@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -133,6 +134,28 @@ struct wire_status_reply server_status(void)
 
         server_get_status(server, &s);
         return s;
+}
+
+void server_limit_files(rlim_t size)
+{
+        struct rlimit l;
+
+        ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &l), 0);
+        l.rlim_cur = MIN(size, l.rlim_max);
+        ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &l), 0);
+}
+
+/* Nothing more goes into the log, which keeps its size when it is started over: how many frames it has is
+ * the sixteenth byte of its index (https://sqlite.org/walformat.html). Check writes to a file, too, but a
+ * smaller one. */
+void server_fill_disk(void)
+{
+        int fd = open(unit_path(server_dir, "state/tempfiled.db-shm"), O_RDONLY | O_CLOEXEC);
+        uint32_t frames;
+
+        ck_assert_int_eq(pread(fd, &frames, sizeof(frames), 16), sizeof(frames));
+        (void) close(fd);
+        server_limit_files(32 + frames * (24 + 4096UL));
 }
 
 static bool is_gone(void *path)

@@ -8,6 +8,8 @@
  * children, where it just waits.
  */
 
+#include <sys/resource.h>
+
 #include "daemon/server.h"
 #include "daemon/store.h"
 #include "libclient/wire.h"
@@ -28,6 +30,10 @@ int server_restart_fails(void); /* with this error; server_stop() then */
 extern void (*server_before_load)(void);
 
 const char *file_path(const char *name); /* in files/ */
+/* From now on no file of this process grows beyond that, which a database takes for a full disk (SIGXFSZ
+ * is to be ignored); RLIM_INFINITY: there is room again. */
+void server_limit_files(rlim_t size);
+void server_fill_disk(void); /* there is no room left for the server's database */
 struct wire_status_reply server_status(void);
 
 /* Runs the loop until nothing is at @path, until so many entries are listed, ...; Check fails else. */

@@ -769,28 +769,6 @@ END_TEST
 
 /* ---- a full disk ---- */
 
-static void limit_file_size(rlim_t size)
-{
-        struct rlimit l;
-
-        ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &l), 0);
-        l.rlim_cur = MIN(size, l.rlim_max);
-        ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &l), 0);
-}
-
-/* Nothing more goes into the log, which keeps its size when it is started over: how many frames it has is
- * the sixteenth byte of its index (https://sqlite.org/walformat.html). Check writes to a file, too, but a
- * smaller one. */
-static void fill_disk(void)
-{
-        int fd = open(unit_path(server_dir, "state/tempfiled.db-shm"), O_RDONLY | O_CLOEXEC);
-        uint32_t frames;
-
-        ck_assert_int_eq(pread(fd, &frames, sizeof(frames), 16), sizeof(frames));
-        (void) close(fd);
-        limit_file_size(32 + frames * (24 + 4096UL));
-}
-
 START_TEST(full_disk_is_said_and_all_goes_on_after_it)
 {
         struct worker w;
@@ -799,14 +777,14 @@ START_TEST(full_disk_is_said_and_all_goes_on_after_it)
         (void) signal(SIGXFSZ, SIG_IGN);
         worker_start(&w, geteuid(), make_some);
         worker_wait(&w);
-        fill_disk();
+        server_fill_disk();
         ck_assert_int_eq(client_tag(&here, TAG + 1, file_path("")), -ENOSPC);
         client_report(&here, WIRE_MADE, TAG + 1, 1, WIRE_KIND_FILE, "x");
         client_settle(&here);
         worker_kill(&w); /* deletion goes on */
         for (unsigned int seq = 1; seq <= 6; seq++)
                 wait_path_gone(path_under_tag(seq));
-        limit_file_size(RLIM_INFINITY);
+        server_limit_files(RLIM_INFINITY);
         wait_status(has_no_entries);
         ck_assert_int_eq(client_tag(&here, TAG + 1, file_path("")), 0);
         ck_assert_int_eq(client_register(&here, WIRE_RESERVE, "reserved", WIRE_KIND_FILE, 0, &id),
@@ -823,9 +801,9 @@ START_TEST(owner_that_could_not_be_stored_is_stored_with_the_next_tag)
         uint64_t id;
 
         (void) signal(SIGXFSZ, SIG_IGN);
-        fill_disk();
+        server_fill_disk();
         ck_assert_int_eq(client_tag(&here, TAG, file_path("")), -ENOSPC);
-        limit_file_size(RLIM_INFINITY);
+        server_limit_files(RLIM_INFINITY);
         ck_assert_int_eq(client_tag(&here, TAG, file_path("")), 0);
         ck_assert_int_eq(client_register(&here, WIRE_RESERVE, "reserved", WIRE_KIND_FILE, 0, &id),
                          0);
@@ -846,17 +824,18 @@ START_TEST(gone_is_not_lost_on_a_full_disk)
                                          WIRE_KIND_FILE, 0, &id),
                          0);
         ck_assert_uint_eq(server_status().live, 1);
-        fill_disk();
+        server_fill_disk();
         client_report(&here, WIRE_GONE, id, 0, 0, "");
         ck_assert_int_eq(client_tag(&here, TAG + 2, file_path("")), -ENOSPC); /* and that too */
-        limit_file_size(RLIM_INFINITY);
+        server_limit_files(RLIM_INFINITY);
         wait_status(has_no_entries);
 }
 END_TEST
 
 static void leave_no_room(void)
 {
-        limit_file_size(4096); /* the log has been started over, and a page does not go into it */
+        server_limit_files(
+                4096); /* the log has been started over, and a page does not go into it */
 }
 
 /* What the start has to write down must be: deadlines by this boot's clock, whom to suspect. */
@@ -871,7 +850,7 @@ START_TEST(full_disk_at_the_start_ends_it_and_nothing_is_lost)
         server_before_load = leave_no_room;
         ck_assert_int_eq(server_restart_fails(), -ENOSPC);
         server_before_load = NULL;
-        limit_file_size(RLIM_INFINITY);
+        server_limit_files(RLIM_INFINITY);
         server_restart();
         client_close(&here);
         client_start(&here);

@@ -570,26 +570,6 @@ END_TEST
 
 /* ---- a full disk ---- */
 
-static void limit_file_size(rlim_t size)
-{
-        struct rlimit l;
-
-        ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &l), 0);
-        l.rlim_cur = MIN(size, l.rlim_max);
-        ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &l), 0);
-}
-
-/* Nothing more goes into the log: see test-registry.c. */
-static void fill_disk(void)
-{
-        int fd = open(unit_path(server_dir, "state/tempfiled.db-shm"), O_RDONLY | O_CLOEXEC);
-        uint32_t frames;
-
-        ck_assert_int_eq(pread(fd, &frames, sizeof(frames), 16), sizeof(frames));
-        (void) close(fd);
-        limit_file_size(32 + frames * (24 + 4096UL));
-}
-
 /* It is not given twice, and those that were to come are not given at all. */
 START_TEST(full_disk_is_said)
 {
@@ -598,13 +578,13 @@ START_TEST(full_disk_is_said)
         NEEDS_DISK();
         (void) signal(SIGXFSZ, SIG_IGN);
         (void) ask_any(&here, TAG);
-        fill_disk();
+        server_fill_disk();
         t = ask_any(&here, TAG + 1);
         ck_assert_uint_eq(t.header.opcode, WIRE_RESULT);
         ck_assert_int_eq(t.result, -ENOSPC);
         t = ask_any(&here, TAG + 2);
         ck_assert_int_eq(t.result, -ENOSPC);
-        limit_file_size(RLIM_INFINITY);
+        server_limit_files(RLIM_INFINITY);
         t = ask_any(&here, TAG + 3);
         ck_assert_int_eq(t.result, 0);
         ck_assert(!is_spare(&t));
@@ -628,9 +608,9 @@ START_TEST(full_disk_at_the_first_of_all_is_made_good)
 
         NEEDS_DISK();
         (void) signal(SIGXFSZ, SIG_IGN);
-        fill_disk();
+        server_fill_disk();
         ck_assert_int_eq(ask_any(&here, TAG).result, -ENOSPC);
-        limit_file_size(RLIM_INFINITY);
+        server_limit_files(RLIM_INFINITY);
         lose_the_power(&w);
         ck_assert_int_eq(setenv("TEMPFILED_BOOT_ID", OTHER_BOOT, 1), 0);
         server_restart();
