@@ -295,6 +295,15 @@ static void add_owner(const struct batch *b, struct log_fields *f)
         f->unit = o->unit ? o->unit : o->process ? o->process->unit : NULL;
 }
 
+/* A directory that is away may just be moved aside, to be deleted itself: at the second look. */
+static bool may_say(const struct batch *b, const struct reap_item *i)
+{
+        unsigned int first = i->outcome == REAP_WAITING ? 1 : 0;
+
+        return i->attempts >= first && said_may_say(b->registry->said, i->id, i->attempts == first,
+                                                    now_boottime_usec());
+}
+
 static void log_item(const struct batch *b, const struct reap_item *i)
 {
         _cleanup_(freep) char *path = NULL;
@@ -315,7 +324,7 @@ static void log_item(const struct batch *b, const struct reap_item *i)
                           path);
                 return;
         }
-        if (!said_may_say(b->registry->said, i->id, i->attempts == 0, now_boottime_usec()))
+        if (!may_say(b, i))
                 return;
         f.message_id = LOG_ID_STUCK;
         log_write(LOG_WARNING, &f, "Cannot delete '%s', will try again: %s", path,

@@ -309,13 +309,15 @@ static void do_round(void)
 
 /* ---- comparing ---- */
 
-/* What was deleted a moment before another boot waits to be looked for: without an error so far. */
+/* What was deleted a moment before another boot waits to be looked for: without an error so far. What
+ * is in a directory that is moved aside at this moment, to be deleted itself, waits with that. */
 static int note_stuck(const struct tempfile_entry *e, void *userdata)
 {
         char *what = userdata;
 
         if (e->error != 0 &&
-            (e->state == TEMPFILE_STATE_STUCK || e->state == TEMPFILE_STATE_WAITING))
+            (e->state == TEMPFILE_STATE_STUCK ||
+             (e->state == TEMPFILE_STATE_WAITING && e->error != -ENOENT)))
                 (void) snprintf(what, MODEL_PATH_MAX, "%.200s: %s", e->path, strerror(-e->error));
         return 0;
 }

@@ -162,6 +162,35 @@ test_damaged() {
     daemon_stop
 }
 
+# is_waiting ENTRY
+is_waiting() { "$TEMPFILECTL" show "$1" 2>/dev/null | grep -q waiting; }
+
+# What is in a directory that is to be deleted, too, finds it moved aside: no reason to warn. The owner
+# ends while no daemon is there, and the next one does not have the directory open.
+test_away() {
+    local owner entry path log=$work/daemon/log
+
+    mkdir -p "$work/there"
+    daemon_start || return
+    sleep 1000 &
+    owner=$!
+    path=$(TMPDIR=$work/there "$TEMPFILECTL" mktemp --owner-pid $owner)
+    entry=$("$TEMPFILECTL" list --quiet | cut -d " " -f 1)
+    daemon_kill
+    mv "$work/there" "$work/aside"
+    end_process $owner KILL
+    : >"$log"
+    daemon_start || return
+    check "what is in a directory that is away waits" wait_until is_waiting "$entry"
+    check "about which nothing is said at first" test "$(grep -c "Cannot delete" "$log")" == 0
+    "$TEMPFILECTL" reap --force "$entry" >/dev/null 2>&1
+    check "but at the second look" wait_until grep -q "Cannot delete '$path'" "$log"
+    mv "$work/aside" "$work/there"
+    "$TEMPFILECTL" reap --force "$entry" >/dev/null 2>&1
+    check "and it is deleted when the directory is back" wait_until test ! -e "$path"
+    check "as the daemon ends" daemon_stop
+}
+
 # Nothing is closed to root.
 test_closed() {
     ((EUID != 0)) || return
@@ -180,6 +209,7 @@ test_stop
 test_in_use_for_a_moment
 test_newer
 test_damaged
+test_away
 test_closed
 tap_plan "$tap_number"
 tap_end
