@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "libclient/util.h"
@@ -37,7 +36,7 @@ static const char help[] =
         "  --error NAME      the same with this one only: ENOSPC, EIO, ENOMEM, EMFILE, EINTR, or\n"
         "                    EIO-from-there-on\n"
         "  --every N         every N-th point only\n"
-        "  --seed N          which ones these are; else others every day\n"
+        "  --seed N          which ones these are; else always the same\n"
         "  --uid N           as root: the clients are this user's; else once 0's, once 65534's\n"
         "  --verbose         tell every stop\n"
         "\n"
@@ -227,7 +226,6 @@ int main(int argc, char *argv[])
                 .victim = -1,
                 .error = CRASH_ERRORS,
                 .uid = geteuid(),
-                .seed = (unsigned int) (time(NULL) / 86400), /* other points every day */
         };
         unsigned int failures;
         int signal_fd, r;

@@ -8,8 +8,8 @@
  *     property [--seed N] [--rounds N] [--seconds N] [--top DIR] [--verbose]
  *
  * In each round every client is told to do one thing, all at the same time. The seed chooses them,
- * and is printed; a failing run prints the command that repeats it. As root half of the clients are
- * an ordinary user's.
+ * the same in each short run, and is printed; a failing run prints the command that repeats it. As
+ * root half of the clients are an ordinary user's.
  */
 
 #include <dirent.h>
@@ -528,10 +528,11 @@ static int read_arguments(int argc, char *argv[])
         };
         struct property_answer done = { 0 };
         const char *full = getenv("TEMPFILED_TEST_FULL");
+        const bool is_full = full && *full && !streq(full, "0");
         int c;
 
-        args.seconds = full && *full && !streq(full, "0") ? 300 : 8;
-        args.seed = (uint64_t) time(NULL) ^ ((uint64_t) getpid() << 32);
+        args.seconds = is_full ? 300 : 8;
+        args.seed = is_full ? (uint64_t) time(NULL) ^ ((uint64_t) getpid() << 32) : 1;
         while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
                 switch (c) {
                 case 's':
