@@ -6,13 +6,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <signal.h>
 #include <sys/socket.h>
 
 #include "libclient/util.h"
+#include "tests/bench/rows.h"
 #include "tests/bench/works.h"
 
 #define MESSAGE_SIZE 64U
@@ -127,65 +127,10 @@ const struct work bare_round_trip = { .open = open_round_trip, .run = run_round_
 
 /* ---- SQLite ----------------------------------------------------------------------------------- */
 
-struct table {
-        sqlite3 *db;
-        sqlite3_stmt *begin, *insert, *commit;
-        int64_t id;
-};
-
-static int prepare(struct table *t, const char *sql, sqlite3_stmt **ret)
-{
-        return sqlite3_prepare_v2(t->db, sql, -1, ret, NULL) == SQLITE_OK ? 0 : -EIO;
-}
-
-/* As wide as a row of the daemon's. */
-static int open_table(struct table *t, const char *dir, const char *synchronous)
-{
-        char path[512], sql[512];
-        int r;
-
-        (void) snprintf(path, sizeof(path), "%s/rows-%d.db", dir, (int) getpid());
-        (void) snprintf(sql, sizeof(sql),
-                        "PRAGMA journal_mode=WAL; PRAGMA synchronous=%s;"
-                        "CREATE TABLE rows (id INTEGER PRIMARY KEY, name TEXT, kind INTEGER,"
-                        " state INTEGER, created INTEGER, owner INTEGER)",
-                        synchronous);
-        if (sqlite3_open(path, &t->db) != SQLITE_OK ||
-            sqlite3_exec(t->db, sql, NULL, NULL, NULL) != SQLITE_OK)
-                return -EIO;
-        r = prepare(t, "BEGIN", &t->begin);
-        if (r == 0)
-                r = prepare(t, "INSERT INTO rows VALUES (?, ?, 1, 1, 1700000000000000, 4711)",
-                            &t->insert);
-        return r == 0 ? prepare(t, "COMMIT", &t->commit) : r;
-}
-
-static int step(sqlite3_stmt *s)
-{
-        int r = sqlite3_step(s);
-
-        (void) sqlite3_reset(s);
-        return r == SQLITE_DONE ? 0 : -EIO;
-}
-
-static int insert_rows(struct table *t, unsigned int n)
-{
-        static const char name[] = "tmp-0123456789abcdef0123456789";
-        int r;
-
-        r = step(t->begin);
-        for (unsigned int i = 0; i < n && r == 0; i++) {
-                (void) sqlite3_bind_int64(t->insert, 1, ++t->id);
-                (void) sqlite3_bind_text(t->insert, 2, name, sizeof(name) - 1, SQLITE_STATIC);
-                r = step(t->insert);
-        }
-        return r == 0 ? step(t->commit) : r;
-}
-
 static int open_rows(struct contestant *c, const char *synchronous)
 {
-        c->state = calloc(1, sizeof(struct table));
-        return c->state ? open_table(c->state, c->dir, synchronous) : -ENOMEM;
+        c->state = calloc(1, sizeof(struct rows));
+        return c->state ? rows_open(c->state, c->dir, synchronous, false) : -ENOMEM;
 }
 
 static int open_rows_normal(struct contestant *c)
@@ -201,10 +146,11 @@ static int open_rows_full(struct contestant *c)
 static int run_rows(struct contestant *c, unsigned int n, uint64_t *ret_nsec)
 {
         const uint64_t start = clock_nsec();
+        const int owner = 1;
         int r = 0;
 
         for (unsigned int i = 0; i < n && r == 0; i += c->count)
-                r = insert_rows(c->state, MIN(c->count, n - i));
+                r = rows_insert(c->state, MIN(c->count, n - i), &owner, 0);
         *ret_nsec = clock_nsec() - start;
         return r;
 }
@@ -218,14 +164,15 @@ const struct work bare_row_full = { .open = open_rows_full, .run = run_rows };
 static void commit_forever(int fd, const char *dir)
 {
         char buf[MESSAGE_SIZE];
-        struct table t = { 0 };
+        struct rows rows;
         ssize_t n;
 
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (open_table(&t, dir, "FULL") < 0)
+        if (rows_open(&rows, dir, "FULL", false) < 0)
                 _exit(1);
         while ((n = recv(fd, buf, sizeof(buf), 0)) > 0)
-                if (insert_rows(&t, 1) < 0 || send(fd, buf, (size_t) n, MSG_NOSIGNAL) != n)
+                if (rows_insert(&rows, 1, &fd, 0) < 0 ||
+                    send(fd, buf, (size_t) n, MSG_NOSIGNAL) != n)
                         break;
         _exit(0);
 }

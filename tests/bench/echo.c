@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * One process that sends back what many send it, and does nothing else: what no daemon can do
- * without that answers each of its clients.
+ * One process that sends back what many send it: what no daemon can do without that answers each of
+ * its clients. And one that commits a row for each before, and does nothing else.
  */
 
 #include <errno.h>
@@ -16,18 +16,13 @@
 #include <unistd.h>
 
 #include "libclient/util.h"
+#include "tests/bench/rows.h"
 #include "tests/bench/works.h"
 
 #define MESSAGE_SIZE 64
 #define EVENTS 32
 
-static struct sockaddr_un address_in(const char *dir)
-{
-        struct sockaddr_un a = { .sun_family = AF_UNIX };
-
-        (void) snprintf(a.sun_path, sizeof(a.sun_path), "%.80s/echo", dir);
-        return a;
-}
+static struct sockaddr_un address; /* known to those that are forked when it was started */
 
 static void take_in(int epoll, int listener)
 {
@@ -38,46 +33,78 @@ static void take_in(int epoll, int listener)
                 (void) epoll_ctl(epoll, EPOLL_CTL_ADD, e.data.fd, &e);
 }
 
-static void send_back(int fd)
-{
-        char buf[MESSAGE_SIZE];
-        ssize_t n = recv(fd, buf, sizeof(buf), 0);
+/* What is asked at a time is committed together, and then answered. */
+struct asked {
+        int fds[EVENTS];
+        char messages[EVENTS][MESSAGE_SIZE];
+        size_t n;
+};
 
-        if (n <= 0 || send(fd, buf, (size_t) n, MSG_NOSIGNAL) != n)
+static void ask(struct asked *a, int fd)
+{
+        if (recv(fd, a->messages[a->n], MESSAGE_SIZE, 0) == MESSAGE_SIZE)
+                a->fds[a->n++] = fd;
+        else
                 (void) close(fd);
 }
 
-static void answer_forever(int listener)
+static int answer(struct asked *a, struct rows *rows)
+{
+        if (a->n > 0 && rows && rows_insert(rows, a->n, a->fds, 1) < 0)
+                return -EIO;
+        for (size_t i = 0; i < a->n; i++)
+                if (send(a->fds[i], a->messages[i], MESSAGE_SIZE, MSG_NOSIGNAL) != MESSAGE_SIZE)
+                        (void) close(a->fds[i]);
+        a->n = 0;
+        return 0;
+}
+
+static void answer_forever(int listener, struct rows *rows)
 {
         struct epoll_event e[EVENTS] = { { .events = EPOLLIN, .data.fd = listener } };
         int epoll = epoll_create1(EPOLL_CLOEXEC), n;
+        struct asked a = { .n = 0 };
 
-        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, listener, e) < 0)
-                _exit(1);
-        while ((n = epoll_wait(epoll, e, EVENTS, -1)) >= 0 || errno == EINTR)
+                return;
+        while ((n = epoll_wait(epoll, e, EVENTS, -1)) >= 0 || errno == EINTR) {
                 for (int i = 0; i < n; i++) {
                         if (e[i].data.fd == listener)
                                 take_in(epoll, listener);
                         else
-                                send_back(e[i].data.fd);
+                                ask(&a, e[i].data.fd);
                 }
+                if (answer(&a, rows) < 0)
+                        return;
+        }
+}
+
+static void serve(int listener, const char *dir, enum echo_store store)
+{
+        struct rows rows;
+
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (store == ECHO_NOTHING)
+                answer_forever(listener, NULL);
+        else if (rows_open(&rows, dir, "NORMAL", store == ECHO_INDEXED_ROWS) == 0)
+                answer_forever(listener, &rows);
         _exit(1);
 }
 
-int echo_start(const char *dir)
+int echo_start(const char *dir, enum echo_store store)
 {
-        const struct sockaddr_un a = address_in(dir);
         int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
         pid_t pid;
 
-        (void) unlink(a.sun_path);
-        if (fd < 0 || bind(fd, (const struct sockaddr *) &a, sizeof(a)) < 0 ||
+        address.sun_family = AF_UNIX;
+        (void) snprintf(address.sun_path, sizeof(address.sun_path), "%.80s/echo-%d", dir, store);
+        (void) unlink(address.sun_path);
+        if (fd < 0 || bind(fd, (const struct sockaddr *) &address, sizeof(address)) < 0 ||
             listen(fd, SOMAXCONN) < 0)
                 return -errno;
         pid = fork();
         if (pid == 0)
-                answer_forever(fd);
+                serve(fd, dir, store);
         (void) close(fd);
         return pid < 0 ? -errno : 0;
 }
@@ -86,14 +113,13 @@ int echo_start(const char *dir)
 
 static int open_question(struct contestant *c)
 {
-        const struct sockaddr_un a = address_in(c->dir);
         int *fd = malloc(sizeof(*fd));
 
         if (!fd)
                 return -ENOMEM;
         c->state = fd;
         *fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-        if (*fd < 0 || connect(*fd, (const struct sockaddr *) &a, sizeof(a)) < 0)
+        if (*fd < 0 || connect(*fd, (const struct sockaddr *) &address, sizeof(address)) < 0)
                 return -errno;
         return 0;
 }

@@ -24,6 +24,8 @@ check_PROGRAMS += %D%/bench
 	%D%/peers.c \
 	%D%/report.c \
 	%D%/report.h \
+	%D%/rows.c \
+	%D%/rows.h \
 	%D%/section-create.c \
 	%D%/section-ends.c \
 	%D%/section-interference.c \

@@ -43,8 +43,12 @@ static void register_together(const struct bench *b, bool is_threads, unsigned i
                      .per_round = n, .aim = !is_threads && clients == 16 ? 1 / SHARE : 0),
                 PEER("bare round trips to one process", &processes_bare_question,
                      .dir = b->world->memory, .count = clients, .per_round = n),
+                PEER("to one that commits a row before", &processes_bare_row, .dir = b->world->disk,
+                     .count = clients, .per_round = n),
+                PEER("to one that commits one with an index", &processes_bare_indexed_row,
+                     .dir = b->world->disk, .count = clients, .per_round = n),
         };
-        const size_t n_contestants = ARRAY_SIZE(c) - is_threads; /* threads share a connection */
+        const size_t n_contestants = is_threads ? 2 : ARRAY_SIZE(c); /* they share a connection */
         const uint32_t before = count_commits(&b->world->crash);
         uint32_t commits;
 

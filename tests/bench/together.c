@@ -123,14 +123,32 @@ static int open_our_reservations(struct contestant *c)
         return open_processes(c, &our_reservation);
 }
 
-static int open_bare_questions(struct contestant *c)
+static int ask_one(struct contestant *c, enum echo_store store)
 {
-        int r = echo_start(c->dir);
+        int r = echo_start(c->dir, store);
 
         return r < 0 ? r : open_processes(c, &bare_question);
 }
 
+static int open_bare_questions(struct contestant *c)
+{
+        return ask_one(c, ECHO_NOTHING);
+}
+
+static int open_bare_rows(struct contestant *c)
+{
+        return ask_one(c, ECHO_ROWS);
+}
+
+static int open_bare_indexed_rows(struct contestant *c)
+{
+        return ask_one(c, ECHO_INDEXED_ROWS);
+}
+
 const struct work processes_bare_question = { .open = open_bare_questions, .run = run_processes };
+const struct work processes_bare_row = { .open = open_bare_rows, .run = run_processes };
+const struct work processes_bare_indexed_row = { .open = open_bare_indexed_rows,
+                                                 .run = run_processes };
 const struct work processes_bare_file = { .open = open_bare_files, .run = run_processes };
 const struct work processes_our_file = { .open = open_our_files, .run = run_processes };
 const struct work processes_our_reservation = { .open = open_our_reservations,

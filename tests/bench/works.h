@@ -47,14 +47,21 @@ extern const struct work python_file;    /* CPython's NamedTemporaryFile, and cl
 extern const struct work python_tracker; /* an end, of one with count shared memory objects */
 bool peers_have_python(void);
 
-/* ---- echo.c: one process that answers many ---- */
+/* ---- echo.c: one process that answers many, when it has stored what it says ---- */
 
-int echo_start(const char *dir);
+enum echo_store {
+        ECHO_NOTHING,
+        ECHO_ROWS,
+        ECHO_INDEXED_ROWS, /* so that those of a client can be found */
+};
+
+int echo_start(const char *dir, enum echo_store store);
 extern const struct work bare_question; /* 64 bytes to it, and back */
 
 /* ---- together.c: the same by many at once; count is how many ---- */
 
 extern const struct work processes_bare_question, processes_bare_file;
+extern const struct work processes_bare_row, processes_bare_indexed_row;
 extern const struct work processes_our_file, processes_our_reservation;
 extern const struct work threads_bare_file, threads_our_file, threads_our_reservation;
 
