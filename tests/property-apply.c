@@ -212,7 +212,7 @@ static void apply_claim(struct property_run *run, struct property_slot *s,
                 t->is_unsure = true;
                 return;
         }
-        if (a->result < 0)
+        if (a->result < 0 && a->result != -ESTALE)
                 return;
         model_add_owner(t, heir_of(s, MODEL_YES));
         t->is_leased = t->is_leased || s->command.op == OP_SHARE_LEASE;
@@ -384,6 +384,11 @@ static void check_result(const struct property_run *run, const struct property_s
         case -ESRCH:
         case -EPERM:
                 if (s->has_heir || s->command.token != 0)
+                        return;
+                break;
+        case -ESTALE: /* it was given, the answer was lost, and its heir has ended since */
+                if (!run->is_calm && is_gift(s->command.op) &&
+                    (s->has_heir || s->command.token != 0))
                         return;
                 break;
         default:
