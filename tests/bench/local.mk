@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # make bench: how fast it is, beside what the machine can do. BENCH=quick takes two to three minutes, the
-# default, full, six; what else the bench is to be told stands in BENCHFLAGS. Results are kept in
+# default, full, seven; what else the bench is to be told stands in BENCHFLAGS. Results are kept in
 # bench.txt, bench.json, bench.points and, where gnuplot is, bench.svg.
 
 BENCH = full
