@@ -104,6 +104,7 @@ static int fill_item(const struct store_entry *e, const struct directory *d, str
                 .owner = e->owner,
                 .kind = e->kind,
                 .attempts = e->attempts,
+                .has_waited = e->state == WIRE_STATE_WAITING,
                 .name = e->name ? strdup(e->name) : NULL,
                 .target = e->target ? strdup(e->target) : NULL,
         };

@@ -32,6 +32,7 @@ struct reap_item {
         unsigned int kind;               /* enum wire_kind */
         unsigned int attempts;           /* not looked at */
         bool may_come_back;              /* after a power cut, and no sweep would find it */
+        bool has_waited;                 /* when it was looked for last; not looked at */
         bool had_row, is_remembered;     /* not looked at */
         char *name;
         char *target;

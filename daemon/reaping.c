@@ -298,10 +298,11 @@ static void add_owner(const struct batch *b, struct log_fields *f)
 /* A directory that is away may just be moved aside, to be deleted itself: at the second look. */
 static bool may_say(const struct batch *b, const struct reap_item *i)
 {
-        unsigned int first = i->outcome == REAP_WAITING ? 1 : 0;
+        const unsigned int first = i->has_waited || i->outcome == REAP_WAITING ? 1 : 0;
 
-        return i->attempts >= first && said_may_say(b->registry->said, i->id, i->attempts == first,
-                                                    now_boottime_usec());
+        if (i->attempts < first)
+                return false;
+        return said_may_say(b->registry->said, i->id, i->attempts == first, now_boottime_usec());
 }
 
 static void log_item(const struct batch *b, const struct reap_item *i)
