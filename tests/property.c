@@ -315,9 +315,8 @@ static int note_stuck(const struct tempfile_entry *e, void *userdata)
 {
         char *what = userdata;
 
-        if (e->error != 0 &&
-            (e->state == TEMPFILE_STATE_STUCK ||
-             (e->state == TEMPFILE_STATE_WAITING && e->error != -ENOENT)))
+        if (e->error != 0 && (e->state == TEMPFILE_STATE_STUCK ||
+                              (e->state == TEMPFILE_STATE_WAITING && e->error != -ENOENT)))
                 (void) snprintf(what, MODEL_PATH_MAX, "%.200s: %s", e->path, strerror(-e->error));
         return 0;
 }
