@@ -316,6 +316,7 @@ unit_programs = \
 	%D%/test-pool \
 	%D%/test-reaper \
 	%D%/test-registry \
+	%D%/test-registry-faults \
 	%D%/test-reserved \
 	%D%/test-ring \
 	%D%/test-rings \
@@ -434,9 +435,15 @@ unit_ldadd = \
 %C%_test_reserved_CPPFLAGS = $(unit_cppflags)
 %C%_test_reserved_LDADD = $(unit_ldadd)
 
-%C%_test_registry_SOURCES = %D%/test-registry.c
+registry_fixture = %D%/registry-fixture.c %D%/registry-fixture.h
+
+%C%_test_registry_SOURCES = %D%/test-registry.c $(registry_fixture)
 %C%_test_registry_CPPFLAGS = $(unit_cppflags)
 %C%_test_registry_LDADD = $(unit_ldadd)
+
+%C%_test_registry_faults_SOURCES = %D%/test-registry-faults.c $(registry_fixture)
+%C%_test_registry_faults_CPPFLAGS = $(unit_cppflags)
+%C%_test_registry_faults_LDADD = $(unit_ldadd)
 endif
 
 # With libFuzzer they bring their own main(); without, they replay their corpora.

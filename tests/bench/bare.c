@@ -146,11 +146,10 @@ static int open_rows_full(struct contestant *c)
 static int run_rows(struct contestant *c, unsigned int n, uint64_t *ret_nsec)
 {
         const uint64_t start = clock_nsec();
-        const int owner = 1;
         int r = 0;
 
         for (unsigned int i = 0; i < n && r == 0; i += c->count)
-                r = rows_insert(c->state, MIN(c->count, n - i), &owner, 0);
+                r = rows_insert(c->state, MIN(c->count, n - i), NULL);
         *ret_nsec = clock_nsec() - start;
         return r;
 }
@@ -171,8 +170,7 @@ static void commit_forever(int fd, const char *dir)
         if (rows_open(&rows, dir, "FULL", false) < 0)
                 _exit(1);
         while ((n = recv(fd, buf, sizeof(buf), 0)) > 0)
-                if (rows_insert(&rows, 1, &fd, 0) < 0 ||
-                    send(fd, buf, (size_t) n, MSG_NOSIGNAL) != n)
+                if (rows_insert(&rows, 1, NULL) < 0 || send(fd, buf, (size_t) n, MSG_NOSIGNAL) != n)
                         break;
         _exit(0);
 }

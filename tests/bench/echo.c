@@ -50,7 +50,7 @@ static void ask(struct asked *a, int fd)
 
 static int answer(struct asked *a, struct rows *rows)
 {
-        if (a->n > 0 && rows && rows_insert(rows, a->n, a->fds, 1) < 0)
+        if (a->n > 0 && rows && rows_insert(rows, a->n, a->fds) < 0)
                 return -EIO;
         for (size_t i = 0; i < a->n; i++)
                 if (send(a->fds[i], a->messages[i], MESSAGE_SIZE, MSG_NOSIGNAL) != MESSAGE_SIZE)

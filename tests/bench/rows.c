@@ -30,7 +30,7 @@ int rows_open(struct rows *r, const char *dir, const char *synchronous, bool is_
         return prepare(r, "COMMIT", &r->commit);
 }
 
-static int step_once(sqlite3_stmt *s)
+static int step(sqlite3_stmt *s)
 {
         int rc = sqlite3_step(s);
 
@@ -38,17 +38,17 @@ static int step_once(sqlite3_stmt *s)
         return rc == SQLITE_DONE ? 0 : -EIO;
 }
 
-int rows_insert(struct rows *r, size_t n, const int *owners, size_t step)
+int rows_insert(struct rows *r, size_t n, const int *owners)
 {
         static const char name[] = "tmp-0123456789abcdef0123456789";
         int error;
 
-        error = step_once(r->begin);
+        error = step(r->begin);
         for (size_t i = 0; i < n && error == 0; i++) {
                 (void) sqlite3_bind_int64(r->insert, 1, ++r->id);
                 (void) sqlite3_bind_text(r->insert, 2, name, sizeof(name) - 1, SQLITE_STATIC);
-                (void) sqlite3_bind_int(r->insert, 3, owners[i * step]);
-                error = step_once(r->insert);
+                (void) sqlite3_bind_int(r->insert, 3, owners ? owners[i] : 1);
+                error = step(r->insert);
         }
-        return error == 0 ? step_once(r->commit) : error;
+        return error == 0 ? step(r->commit) : error;
 }

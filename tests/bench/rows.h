@@ -20,7 +20,7 @@ struct rows {
 /* In a file of its own in @dir. With an index, whose they are can be found. */
 int rows_open(struct rows *r, const char *dir, const char *synchronous, bool is_indexed);
 
-/* @n rows in one commit; the owner of each is @step further on in @owners, so 0: of all the first. */
-int rows_insert(struct rows *r, size_t n, const int *owners, size_t step);
+/* @n rows in one commit, of these @owners; NULL: all of one. */
+int rows_insert(struct rows *r, size_t n, const int *owners);
 
 #endif
