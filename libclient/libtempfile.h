@@ -453,8 +453,7 @@ int tempfile_keep(struct tempfile *t);
  *   -EPERM    the handle came from the parent by fork; the process may not be signalled
  *   -EBADF    not a pidfd
  *   -ESRCH    that process has ended; nothing has changed
- *   -ESTALE   the thing is being deleted: it may have been given while the daemon was started anew,
- *             and that process have ended since
+ *   -ESTALE   the thing is being deleted, as when it was given and that process has ended since
  *   -ECONNREFUSED, -ENOSPC, -EDQUOT, -ENOMEM, -EBADMSG  nothing has changed
  *   -ETIMEDOUT  it is not known whose it is: tempfile_close() then leaves it to the daemon, which
  *             deletes it when both have ended
