@@ -92,7 +92,7 @@ static void usage(FILE *f)
                 "Usage: bench [OPTION]...\n"
                 "How fast tempfiled is, beside what the machine can do and what others need.\n"
                 "\n"
-                "  --extent=HOW     full (6 minutes), quick (2 to 3 minutes), shortest (seconds)\n"
+                "  --extent=HOW     full (7 minutes), quick (2 to 3 minutes), shortest (seconds)\n"
                 "  --only=SECTION   create, throughput, ends, scale or interference\n"
                 "  --json           print JSON, not a table\n"
                 "  --keep=DIR       write bench.txt, bench.json and bench.points there\n"
