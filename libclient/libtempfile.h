@@ -294,7 +294,8 @@ int tempfile_fopen(const struct tempfile_options *options, const char *mode, int
  * @ret:     receives the handle (its descriptor is -1)
  *
  * The thing is recognised by what it is now (inode and file handle): a replacement under the same
- * name stays. A directory is deleted with its contents. Waits for the daemon.
+ * name stays; one that is put there while the old thing is being deleted may be away for an instant.
+ * A directory is deleted with its contents. Waits for the daemon.
  *
  * Return: 0;
  *   -EINVAL        path NULL, or "/", or ends in "." or ".."; unknown flag
