@@ -157,7 +157,10 @@ int tempfile_admin_status(struct tempfile_admin *a, struct tempfile_status *ret)
 int64_t tempfile_admin_reap(struct tempfile_admin *a, uint64_t id, unsigned int flags);
 #define TEMPFILE_REAP_FORCE (1U << 0)
 
-/** tempfile_admin_keep() - let an entry stay. Return: 0; -ENOENT; -EPERM; -ESTALE. Since: 0.1 */
+/**
+ * tempfile_admin_keep() - let an entry stay
+ * Return: 0; -ENOENT; -EPERM; -ESTALE it is being deleted, or that is just tried again. Since: 0.1
+ */
 int tempfile_admin_keep(struct tempfile_admin *a, uint64_t id);
 
 /** Whose end is to mean deletion; start from { sizeof(owner), 0 }. */
