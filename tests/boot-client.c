@@ -87,6 +87,8 @@ int main(int argc, char *argv[])
 {
         struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
 
+        o.timeout_msec = 60000; /* a hung daemon is ended and started first */
+
         if (argc == 5 && strcmp(argv[1], "mount") == 0)
                 return serve_mount(argv[2], argv[3], strtoul(argv[4], NULL, 10));
         if (argc >= 3)

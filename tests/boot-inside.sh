@@ -12,7 +12,7 @@
 set -u
 boot=$1
 out=$2
-patience=30
+patience=60
 persistent=/srv/boot-test # the same directory in each boot
 work=$persistent/work
 memory=/dev/shm/boot-test
@@ -78,14 +78,24 @@ kill_service() { # with all that is in it
 is_gone() { [[ $(property "$1" ActiveState) =~ ^(inactive|failed)$ ]]; }
 
 daemon_pid() { property tempfiled.service MainPID; }
-is_other_daemon() { is_active tempfiled.service && [[ $(daemon_pid) != "$1" ]]; }
 
-kill_daemon() {
+# What is said of the old one may be said a moment later than its end.
+is_other_daemon() {
+    local pid
+
+    pid=$(daemon_pid)
+    [[ $pid != 0 && $pid != "$1" ]] && is_active tempfiled.service
+}
+
+# signal_daemon SIGNAL: which it does not survive
+signal_daemon() {
     local before
 
     before=$(daemon_pid)
-    kill -KILL "$before" && wait_until is_other_daemon "$before"
+    [[ $before != 0 ]] && kill "-$1" "$before" && wait_until is_other_daemon "$before"
 }
+
+kill_daemon() { signal_daemon KILL; }
 
 restart_daemon() { systemctl restart tempfiled.service; }
 
@@ -229,12 +239,7 @@ under_load() {
     load_end
 }
 
-hang_the_daemon() {
-    local before
-
-    before=$(daemon_pid)
-    kill -STOP "$before" && wait_until is_other_daemon "$before"
-}
+hang_the_daemon() { signal_daemon STOP; } # the watchdog ends it
 
 watchdog_ends_a_hang() {
     mkdir -p /run/systemd/system/tempfiled.service.d

@@ -23,7 +23,7 @@
 #include "tests/crash-check.h"
 #include "tests/crash-world.h"
 
-#define SETTLE_MSEC 10000
+#define SETTLE_MSEC 30000
 
 /* A killed process is no power cut: what the daemon writes need not wait for a disk that others may
  * keep busy. What it would wait for is decided by the clients' file system all the same. */

@@ -22,6 +22,7 @@
 
 #define THINGS_MAX 64U
 #define BURST 100U
+#define PATIENCE_MSEC 30000U
 
 struct held {
         uint32_t thing; /* 0: none */
@@ -103,9 +104,18 @@ static void let_go(struct held *h)
         *h = (struct held) { .fd = -1 };
 }
 
-static struct tempfile_options options_of(const struct property_command *c)
+/* An answer may wait for a disk that others keep busy. */
+static struct tempfile_options patient_options(void)
 {
         struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+
+        o.timeout_msec = PATIENCE_MSEC;
+        return o;
+}
+
+static struct tempfile_options options_of(const struct property_command *c)
+{
+        struct tempfile_options o = patient_options();
 
         o.dir = c->dir;
         o.prefix = *c->prefix ? c->prefix : NULL;
@@ -158,6 +168,7 @@ static int make_pseudo(const struct property_command *c, struct property_answer 
 static int track(const struct property_command *c)
 {
         bool is_directory = c->op == OP_TRACK_DIRECTORY;
+        struct tempfile_options o = patient_options();
         char inner[PATH_MAX];
         struct tempfile *t = NULL;
         int r;
@@ -168,7 +179,7 @@ static int track(const struct property_command *c)
                 r = property_write(c->path, c->text);
         if (r < 0)
                 return r;
-        r = tempfile_track(c->path, NULL, &t);
+        r = tempfile_track(c->path, &o, &t);
         if (r == 0)
                 return hold(c->thing, t, -1);
         (void) snprintf(inner, sizeof(inner), "%s/text", c->path);
@@ -194,7 +205,7 @@ static int burst(const struct property_command *c)
 
 static int make_inside(const struct property_command *c)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct tempfile_options o = patient_options();
         struct tempfile *t;
         int r;
 
@@ -207,7 +218,7 @@ static int make_inside(const struct property_command *c)
 
 static int claim(const struct property_command *c, struct tempfile *t, int pidfd)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct tempfile_options o = patient_options();
 
         switch (c->op) {
         case OP_GIVE:
@@ -284,7 +295,7 @@ static int find_again(const struct property_command *c)
 
 static int make_token(const struct property_command *c, struct property_answer *a)
 {
-        int fd = tempfile_token_new(0, &a->token);
+        int fd = tempfile_token_new(PATIENCE_MSEC, &a->token);
 
         return fd < 0 ? fd : hold(c->thing, NULL, fd);
 }

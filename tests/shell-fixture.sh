@@ -10,7 +10,7 @@
 : "${TEMPFILED:?the daemon to test}" "${TEMPFILECTL:?the tool to test}"
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/tempfiled-test-XXXXXX") || exit 99
-patience=30
+patience=60
 tap_number=0
 tap_failed=0
 daemon_pid=

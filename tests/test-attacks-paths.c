@@ -314,7 +314,7 @@ END_TEST
 static bool has_failed_in_mount(const struct tempfile_entry *e)
 {
         return e->state == TEMPFILE_STATE_STUCK && e->error == -EXDEV && e->attempts > 0 &&
-               e->next_try_usec > 0 && strstr(e->failed, "/a/mnt");
+               strstr(e->failed, "/a/mnt");
 }
 
 static int look_at_entry(const struct tempfile_entry *e, void *userdata)
@@ -399,18 +399,21 @@ static uint64_t now_usec(void)
         return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
 }
 
-/* How long it takes from the end of a service to that of its socket. */
+/* How long it takes from the end of a service to that of its socket, where nothing is in the way. */
 static uint64_t measure_span(void)
 {
         struct victim v;
-        uint64_t killed;
+        uint64_t killed, least = UINT64_MAX;
 
-        start_as(&v, 0, listen_and_track, NULL);
-        killed = now_usec();
-        victim_kill(&v, SIGKILL);
-        while (access(at("mallory/socket"), F_OK) == 0)
-                ;
-        return now_usec() - killed;
+        for (turn = 0; turn < 5; turn++) {
+                start_as(&v, 0, listen_and_track, NULL);
+                killed = now_usec();
+                victim_kill(&v, SIGKILL);
+                while (access(at("mallory/socket"), F_OK) == 0)
+                        ;
+                least = MIN(least, now_usec() - killed);
+        }
+        return least;
 }
 
 /* The old one has just been killed, its socket is being deleted, and the new one binds its own to
@@ -421,20 +424,19 @@ START_TEST(a_service_started_again_keeps_its_new_socket)
         uint64_t span, killed;
         struct victim v;
 
-        turn = 0;
         span = measure_span();
-        for (turn = 1; turn <= ROUNDS; turn++) {
+        for (unsigned int i = 0; i < ROUNDS; i++, turn++) {
                 _cleanup_(closep) int listener = -1;
 
                 start_as(&v, 0, listen_and_track, NULL);
                 killed = now_usec();
                 (void) kill(v.pid, SIGKILL);
-                while (now_usec() - killed < span * turn / ROUNDS)
+                while (now_usec() - killed < span * i / ROUNDS)
                         ;
                 listener = listen_at(at("mallory/socket"));
                 (void) victim_join(&v);
                 wait_daemon(nothing_is_left);
-                ck_assert_msg(leads_to(at("mallory/socket"), listener), "round %u", turn);
+                ck_assert_msg(leads_to(at("mallory/socket"), listener), "round %u", i);
                 ck_assert_uint_eq(count_files(at("mallory")), 1);
         }
 }

@@ -22,8 +22,7 @@ static char path[PATH_MAX + NAME_MAX + 2];
 static void set_up(void)
 {
         world_init(&world);
-        options = (struct tempfile_options) TEMPFILE_OPTIONS_INIT;
-        options.dir = world.dir;
+        options = world_options(&world);
         options.flags = TEMPFILE_BEST_EFFORT;
 }
 

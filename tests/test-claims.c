@@ -29,8 +29,7 @@ static void set_up(void)
 {
         world_init(&world);
         world_start_daemon(&world);
-        options = other = (struct tempfile_options) TEMPFILE_OPTIONS_INIT;
-        options.dir = world.dir;
+        options = other = world_options(&world);
 }
 
 static void tear_down(void)
@@ -485,7 +484,7 @@ END_TEST
 START_TEST(a_lease_goes_on_without_its_maker_and_ends_without_the_daemon)
 {
         other.owner_kind = TEMPFILE_OWNER_LEASE;
-        other.lease_sec = 5;
+        other.lease_sec = 10; /* not before the daemon is away */
         make_elsewhere();
         world_kill_daemon(&world);
         ck_assert(path_exists(path));

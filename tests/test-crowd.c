@@ -65,9 +65,7 @@ static void set_up(void)
         world_init(&world);
         ck_assert_int_eq(pipe2(answers, O_CLOEXEC), 0);
         ck_assert_int_eq(pipe2(orders, O_CLOEXEC), 0);
-        options = (struct tempfile_options) TEMPFILE_OPTIONS_INIT;
-        options.dir = world.dir;
-        options.timeout_msec = TIMEOUT_MSEC;
+        options = world_options(&world);
         choose_number();
         pids = calloc(n_wanted, sizeof(*pids));
         ck_assert_ptr_nonnull(pids);
@@ -147,13 +145,14 @@ static uint64_t count_live(void)
 /* Entries go after their files. As long as there are fewer and fewer, all is well. */
 static void wait_for(unsigned int n)
 {
-        const time_t end = time(NULL) + 60;
+        time_t end;
 
         for (unsigned int before = UINT_MAX, left; !wait_left(world.dir, n); before = left) {
                 left = count_files(world.dir);
                 ck_assert_uint_lt(left, before);
         }
         ck_assert_uint_eq(count_files(world.dir), n);
+        end = time(NULL) + 60;
         while (count_live() > n)
                 ck_assert_int_lt(time(NULL), end);
         ck_assert_uint_eq(count_live(), n);

@@ -34,8 +34,7 @@ static void set_up(void)
         disk_make(&disk, kind, world.top, world.dir);
         disk_mount(&disk);
         world_start_daemon(&world);
-        options = (struct tempfile_options) TEMPFILE_OPTIONS_INIT;
-        options.dir = world.dir;
+        options = world_options(&world);
 }
 
 static void tear_down(void)

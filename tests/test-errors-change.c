@@ -49,8 +49,20 @@ static int unchanged(int r)
 /* What is arranged comes after the thing was made: see main(). */
 static void (*arrange)(void);
 
+/* With the usual time for it: the connection and the tag are there then. */
+static void meet_daemon(void)
+{
+        const struct tempfile_options arranged = options;
+
+        options = (struct tempfile_options) TEMPFILE_OPTIONS_INIT;
+        options.dir = arranged.dir;
+        ck_assert_int_eq(tempfile_close(make_file()), 0);
+        options = arranged;
+}
+
 static void have_file(void)
 {
+        meet_daemon();
         t = make_file();
         arrange();
 }
@@ -125,6 +137,7 @@ static int persist(void)
         struct tempfile *inside;
         int r;
 
+        meet_daemon();
         ck_assert_int_eq(tempfile_directory(&options, &t), 0);
         path = strdup(tempfile_path(t));
         options.dir = path;

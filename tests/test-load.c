@@ -72,10 +72,14 @@ static void make_locked(void)
 static bool is_idle(void *userdata)
 {
         unsigned int jobs, hung;
+        bool has_turned;
 
-        while (sd_event_run(event, 0) > 0)
-                ;
-        pool_count(registry_pool(server_registry(server)), &jobs, &hung);
+        do { /* in this order: a job that comes back meanwhile still has to be heard of */
+                has_turned = false;
+                pool_count(registry_pool(server_registry(server)), &jobs, &hung);
+                while (sd_event_run(event, 0) > 0)
+                        has_turned = true;
+        } while (has_turned);
         return jobs == 0;
 }
 

@@ -477,7 +477,7 @@ static bool is_settled(void)
 
 static void wait_settled(void)
 {
-        const time_t end = time(NULL) + 20;
+        const time_t end = time(NULL) + 60;
 
         while (!is_settled()) {
                 if (time(NULL) >= end)
@@ -632,8 +632,7 @@ static void set_up(void)
         (void) snprintf(world.dir, sizeof(world.dir), "%s/temp", world.top);
         (void) snprintf(world.daemon.state_dir, sizeof(world.daemon.state_dir), "%s/state/db",
                         world.top);
-        options = (struct tempfile_options) TEMPFILE_OPTIONS_INIT;
-        options.dir = world.dir;
+        options = world_options(&world);
         events = mmap(NULL, sizeof(*events), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
                       0);
         ck_assert_ptr_ne(events, MAP_FAILED);

@@ -43,8 +43,7 @@ static void set_up(void)
 {
         world_init(&world);
         ck_assert_int_eq(pipe2(orders, O_CLOEXEC), 0);
-        options = (struct tempfile_options) TEMPFILE_OPTIONS_INIT;
-        options.dir = world.dir;
+        options = world_options(&world);
 }
 
 static void tear_down(void)

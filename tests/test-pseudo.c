@@ -31,8 +31,7 @@ static void set_up(void)
 {
         world_init(&world);
         world_start_daemon(&world);
-        options = (struct tempfile_options) TEMPFILE_OPTIONS_INIT;
-        options.dir = world.dir;
+        options = world_options(&world);
 }
 
 static void tear_down(void)

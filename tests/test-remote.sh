@@ -256,7 +256,7 @@ test_ssh() {
 
     answer "'$ctl' -H here keep --pid=$$" $'n\r'
     check "ssh: what may ask asks, and takes a no" [ "$status" = 1 -a -n "$("$ctl" list --no-legend --pid=$$)" ]
-    answer "'$ctl' -H here monitor" $'\x03' &
+    answer "'$ctl' -H here monitor --under='$files'" $'\x03' &
     subject=$!
     check "ssh: monitor runs there" wait_until is_watched
     ctl -H here reap -fq -- "$path"
@@ -274,7 +274,7 @@ test_ssh() {
 # It is told of more and more, since it may not listen yet.
 is_over_when_told() { "$ctl" mktemp --owner-pid=$$ -p "$files" >/dev/null && is_over "$1"; }
 is_over() { ! kill -0 "$1" 2>/dev/null; }
-is_watched() { pgrep -f "^$ctl monitor" >/dev/null; }
+is_watched() { pgrep -f "^$ctl monitor.*$files" >/dev/null; }
 is_unwatched() { ! is_watched; }
 
 daemon_start || exit 1

@@ -46,10 +46,12 @@ static bool is_the_makers(const struct wire_status_reply *s)
         return s->owners == 1 && s->live == 1;
 }
 
+/* Made first, since the answer may wait for the disk for longer than the lease lasts: it is only
+ * when the lease has ended that somebody looks. */
 START_TEST(lease_ends_a_file_that_was_not_said_to_be_made)
 {
-        (void) reserve_leased(WIRE_KIND_FILE);
         unit_write(file_path(NAME), "");
+        (void) reserve_leased(WIRE_KIND_FILE);
         wait_path_gone(file_path(NAME));
         wait_status(has_no_entries);
         client_close(&maker);
@@ -58,8 +60,8 @@ END_TEST
 
 START_TEST(lease_ends_a_directory_that_was_not_said_to_be_made)
 {
-        (void) reserve_leased(WIRE_KIND_DIRECTORY);
         ck_assert_int_eq(mkdir(file_path(NAME), 0700), 0);
+        (void) reserve_leased(WIRE_KIND_DIRECTORY);
         wait_path_gone(file_path(NAME));
         wait_status(has_no_entries);
         client_close(&maker);

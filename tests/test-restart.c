@@ -40,8 +40,7 @@ static void set_up(void)
         (void) unsetenv("TEMPFILED_BOOT_ID");
         world_init(&world);
         world_start_daemon(&world);
-        options = (struct tempfile_options) TEMPFILE_OPTIONS_INIT;
-        options.dir = world.dir;
+        options = world_options(&world);
 }
 
 static void tear_down(void)
@@ -66,7 +65,7 @@ static int note_row(const struct tempfile_entry *e, void *userdata)
 /* The one entry that the daemon lists; its report may be heard a moment later. */
 static struct tempfile_entry get_row(void)
 {
-        const time_t end = time(NULL) + 30;
+        const time_t end = time(NULL) + 60;
         struct tempfile_entry row = { 0 };
         struct tempfile_admin *a;
         int64_t n;
@@ -414,7 +413,7 @@ START_TEST(a_lease_ends_beside_one_that_was_loaded_dead)
         char away[PATH_MAX + 8];
 
         (void) snprintf(away, sizeof(away), "%s.away", world.dir);
-        make_leased(5); /* not before the directory is away */
+        make_leased(10); /* not before the directory is away */
         move_directory(world.dir, away);
         wait_waiting();
         move_directory(away, world.dir);

@@ -180,7 +180,7 @@ open(\\\"$work/hold\\\").read()\" >/dev/null 2>&1 &)" >/dev/null 2>&1
     wait_until [ -s "$work/child" ]
     child=$(<"$work/child")
     check "and it keeps the directory" is_in_state "$out" live
-    : >"$work/hold"
+    let_go
     check "until it has ended, too" wait_until is_empty "$files"
     wait_until is_over "$child"
 
@@ -192,9 +192,12 @@ open(\\\"$work/hold\\\").read()\" >/dev/null 2>&1 &)" >/dev/null 2>&1
     child=$(<"$work/second")
     check "SIGKILL leaves the command alone" kill -0 "$child"
     check "and the directory" is_filled "$files"
-    : >"$work/hold"
+    let_go
     check "which goes with it all the same" wait_until is_empty "$files"
 }
+
+# Whoever reads there ends. (A case has failed if nobody does.)
+let_go() { timeout "$patience" sh -c ': >"$1"' sh "$work/hold"; }
 
 # The cgroup that this script is in; fails where none can be made in it.
 own_cgroup() {
@@ -227,10 +230,11 @@ test_cgroup() {
     check "the family has a cgroup" [ "$status:${out%/tempfiled-run-*}" != "$status:$out" ]
     check "which is removed after it" wait_until has_none
 
-    rm -f "$work/second"
+    rm -f "$work/second" "$work/third"
     "$ctl" run --until-family-ends sh -c "(echo \"\$TMPDIR\"; sh -c 'echo \$PPID') >'$work/second'
-        setsid sh -c 'read x <$work/hold' & wait" 2>/dev/null &
+        setsid sh -c 'echo >$work/third; read x <$work/hold' & wait" 2>/dev/null &
     wait_until has_line '[0-9]\+' "$work/second"
+    wait_until [ -s "$work/third" ]
     { read -r directory && read -r child; } <"$work/second"
     keeper=$(awk '{ print $4 }' "/proc/$child/stat")
     check "it is an owner beside the one who waits" is_in_state "$directory" live
@@ -240,7 +244,7 @@ test_cgroup() {
     wait_until is_over "$child"
     check "and the only one when that one is killed" wait_until owner_is_unit "$directory"
     check "who has lost the parents of all keeps it" is_there "$directory"
-    : >"$work/hold"
+    let_go
     check "until all have ended" wait_until is_empty "$files"
     check "the cgroup is left" has_cgroups
     ctl run --until-family-ends true

@@ -88,7 +88,7 @@ os.chdir(path); stay()" "$dir/cwd"
     subject "$stay
 s = socket.socket(socket.AF_UNIX)
 s.bind(path)
-stay()" "$dir/socket/s"
+stay()" "$dir/socket/bound-by-${work##*-}"
     # A process whose first thread has ended: only the other one shows what is open.
     subject "$stay
 f = open(path)
@@ -235,6 +235,12 @@ scan_alone() {
     err=$(<"$work/err")
 }
 
+# Other tests' mounts may be closed to root.
+is_all_seen() {
+    scan_alone --json --older=0 "$dir"
+    [[ $(json "j['unseen_processes']") == 0 ]]
+}
+
 test_delete() {
     if ((EUID != 0)); then
         touch "$dir/a"
@@ -246,6 +252,10 @@ test_delete() {
     fi
     if ! unshare -m true 2>/dev/null || [[ $(readlink /proc/self/ns/pid) != "pid:[4026531836]" ]]; then
         tap_skip "deleting what is left over" "not every process can be seen from in here"
+        return
+    fi
+    if ! wait_until is_all_seen; then
+        tap_skip "deleting what is left over" "a process uses a mount that is closed to root"
         return
     fi
     mkdir "$dir/a" "$dir/used"
@@ -291,6 +301,11 @@ test_adopt() {
         rm "$dir/a"
         return
     fi
+    if ! wait_until is_all_seen; then
+        tap_skip "adopting what is left over (4 cases)" "a process uses a mount that is closed to root"
+        rm "$dir/a"
+        return
+    fi
     scan_alone --adopt --older=0 --dry-run "$dir"
     check "--adopt --dry-run does nothing" [ "$status:$("$ctl" list --no-legend --under="$dir")" = 0: ]
     scan_alone --adopt --older=0 --yes "$dir"
@@ -322,7 +337,8 @@ test_instances() {
     daemon=$!
     chmod 711 "$work"
     chmod 777 "$dir"
-    wait_until [ -S "$runtime/tempfiled/socket" ]
+    wait_until setpriv --reuid=64321 --regid=64321 --clear-groups "$ctl" \
+        --socket="$runtime/tempfiled/socket" status >/dev/null 2>&1
     path=$(setpriv --reuid=64321 --regid=64321 --clear-groups "$ctl" \
         --socket="$runtime/tempfiled/socket" mktemp -p "$dir" --owner-pid=$daemon)
     ctl list --all-instances

@@ -135,20 +135,24 @@ retried_after_short_pauses() {
     wait_until is_gone "$work/stuck/file"
 }
 
+# What a worker just has is not tried once more.
+reap_fifty_times() {
+    "$TEMPFILECTL" reap "$1" 2>/dev/null
+    "$TEMPFILECTL" show "$1" | grep -Eq '^ *Attempts: [5-9][0-9]'
+}
+
 # Asked for, and at a start. (The next try of its own would be half an hour later.)
 said_once() {
     set_keys && reload && make_owned said && id=$(tracked "$work/said/file") || return 1
     if ((EUID == 0)); then chmod 755 "$work/said"; else chmod 555 "$work/said"; fi
     end_process "$owner" KILL
-    for ((i = 0; i < 60; i++)); do
-        "$TEMPFILECTL" reap "$id" 2>/dev/null
-    done
-    "$TEMPFILECTL" show "$id" | grep -Eq '^ *Attempts: [5-9][0-9]' || return 1
+    wait_until reap_fifty_times "$id" || return 1
     daemon_kill
     start_with && "$TEMPFILECTL" reap "$id" 2>/dev/null
     [[ $(grep -cF "Cannot delete '$work/said/file'" "$work/daemon/log") == 1 ]] || return 1
     chmod 777 "$work/said"
-    "$TEMPFILECTL" reap "$id" && is_gone "$work/said/file"
+    "$TEMPFILECTL" reap "$id" 2>/dev/null # or the start's own attempt
+    wait_until is_gone "$work/said/file"
 }
 
 option_counts_more() {

@@ -24,8 +24,7 @@ static const char thousand[LIMIT] = { [0 ... LIMIT - 1] = 'x' };
 static void set_up(void)
 {
         world_init(&world);
-        options = (struct tempfile_options) TEMPFILE_OPTIONS_INIT;
-        options.dir = world.dir;
+        options = world_options(&world);
         options.mode = 0640;
         ck_assert_int_eq(tempfile_spooled(&options, LIMIT, &spooled), 0);
 }

@@ -189,8 +189,8 @@ test_away() {
     check "what is in a directory that is away waits" wait_until is_waiting "$entry"
     check "about which nothing is said at first" silent_at_first "$entry" "$log"
     if ((EUID != 0)); then
+        chmod 500 "$work/aside"
         mv "$work/aside" "$work/there"
-        chmod 500 "$work/there"
     fi
     "$TEMPFILECTL" reap --force "$entry" >/dev/null 2>&1
     check "but at the second look, whatever it is then" wait_until grep -q "Cannot delete '$path'" "$log"

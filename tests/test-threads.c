@@ -28,9 +28,7 @@ static void set_up(void)
 {
         world_init(&world);
         world_start_daemon(&world);
-        options = (struct tempfile_options) TEMPFILE_OPTIONS_INIT;
-        options.dir = world.dir;
-        options.timeout_msec = 60000; /* under a sanitizer, beside other work */
+        options = world_options(&world);
         rounds = getenv("TEMPFILED_TEST_FULL") ? 20 * ROUNDS : ROUNDS;
 }
 

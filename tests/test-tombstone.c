@@ -11,14 +11,18 @@
 
 #define TAG UINT64_C(0xfedcba9876543210)
 #define MANY_TAGS 1100U
+#define PAUSE 100U /* each waits for the disk, and a wait here is bounded */
 
 static void tag_often(void)
 {
         struct client c;
 
         client_start(&c);
-        for (unsigned int i = 0; i < MANY_TAGS; i++)
+        for (unsigned int i = 0; i < MANY_TAGS; i++) {
                 ck_assert_int_eq(client_tag(&c, TAG + i, file_path("")), 0);
+                if (i % PAUSE == PAUSE - 1)
+                        worker_pause();
+        }
 }
 
 static bool has_no_tags(const struct wire_status_reply *s)
@@ -32,6 +36,10 @@ START_TEST(many_go_within_less_than_a_minute)
         struct worker w;
 
         worker_start(&w, geteuid(), tag_often);
+        for (unsigned int i = 0; i < MANY_TAGS / PAUSE; i++) {
+                worker_wait(&w);
+                worker_go_on(&w);
+        }
         worker_wait(&w);
         worker_kill(&w);
         wait_status(has_no_tags); /* half a minute at most */

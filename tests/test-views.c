@@ -59,8 +59,7 @@ static void set_up(void)
         ck_assert_int_eq(mkdir(other, 0700), 0);
         ck_assert_int_eq(pipe2(orders, O_CLOEXEC), 0);
         world_start_daemon(&world);
-        options = (struct tempfile_options) TEMPFILE_OPTIONS_INIT;
-        options.dir = world.dir;
+        options = world_options(&world);
 }
 
 static void tear_down(void)

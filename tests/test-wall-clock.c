@@ -29,8 +29,7 @@ static void set_up(void)
         char file[PATH_MAX + 16];
 
         world_init(&world);
-        options = (struct tempfile_options) TEMPFILE_OPTIONS_INIT;
-        options.dir = world.dir;
+        options = world_options(&world);
         (void) snprintf(file, sizeof(file), "%s/clock", world.top);
         if (wall_clock_prepare(file))
                 world_start_daemon(&world);

@@ -35,6 +35,15 @@ void world_init(struct world *w)
         ck_assert_int_eq(setenv("TEMPFILED_SOCKET", w->daemon.socket, 1), 0);
 }
 
+struct tempfile_options world_options(const struct world *w)
+{
+        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+
+        o.dir = w->dir;
+        o.timeout_msec = WORLD_WAIT_MSEC;
+        return o;
+}
+
 static void show_log(const char *path)
 {
         char line[512];

@@ -13,9 +13,10 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "libclient/libtempfile.h"
 #include "tests/daemon-fixture.h"
 
-#define WORLD_WAIT_MSEC 30000
+#define WORLD_WAIT_MSEC 60000
 
 struct world {
         char top[64];       /* removed with all that is in it */
@@ -28,6 +29,9 @@ void world_init(struct world *w);
 void world_start_daemon(struct world *w);
 void world_kill_daemon(struct world *w);
 void world_done(struct world *w);
+
+/* For what is made in its directory. An answer may wait for a disk that others keep busy. */
+struct tempfile_options world_options(const struct world *w);
 
 /* A path in the world's directory; valid until the fourth call from now. */
 const char *world_path(const struct world *w, const char *name);
@@ -52,7 +56,6 @@ void victim_kill(struct victim *v, int sig);
 int victim_join(struct victim *v);
 
 /* Asks something: all that this process has said before the answer has been heard, too. */
-struct tempfile_options;
 void be_heard(const struct tempfile_options *o);
 
 unsigned int count_files(const char *dir);
