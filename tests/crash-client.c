@@ -144,6 +144,14 @@ void client_copy_last(struct crash_client *c, const char *format)
                 report->copies[report->n_copies - 1].progress = CRASH_DONE;
 }
 
+struct tempfile_options client_options(void)
+{
+        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+
+        o.timeout_msec = 30000;
+        return o;
+}
+
 int client_make_with(struct crash_client *c, struct tempfile_options *o)
 {
         struct tempfile *t;
@@ -159,7 +167,7 @@ int client_make_with(struct crash_client *c, struct tempfile_options *o)
 
 int client_make_file(struct crash_client *c)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct tempfile_options o = client_options();
 
         o.suffix = ".txt";
         return client_make_with(c, &o);
@@ -183,7 +191,7 @@ int client_fill_directory(const char *dir)
 
 int client_make_directory(struct crash_client *c)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct tempfile_options o = client_options();
         struct tempfile *t;
         int r;
 
@@ -197,7 +205,7 @@ int client_make_directory(struct crash_client *c)
 
 bool client_make_tree(struct crash_client *c)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct tempfile_options o = client_options();
         struct tempfile *t;
         int r;
 

@@ -46,6 +46,9 @@ void client_set_subject(struct crash_client *c, const char *path);
 
 /* ---- making ---- */
 
+/* For calls that may be held up for as long as the machine is. */
+struct tempfile_options client_options(void);
+
 /* From here on until client_unhold() the path must be there. */
 void client_hold(struct crash_client *c, struct tempfile *t);
 

@@ -71,7 +71,7 @@ static void make_for(struct crash_client *c, struct tempfile_options *o)
 
 static struct tempfile_options for_owner(const struct crash_client *c)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct tempfile_options o = client_options();
 
         o.flags = TEMPFILE_OWNER_PIDFD;
         o.owner_pidfd = c->owner_pidfd;
@@ -104,7 +104,7 @@ static void run_unit(struct crash_client *c)
 
 static void run_lease(struct crash_client *c)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct tempfile_options o = client_options();
 
         o.owner_kind = TEMPFILE_OWNER_LEASE;
         o.lease_sec = LONG_SEC;
@@ -113,7 +113,7 @@ static void run_lease(struct crash_client *c)
 
 static void run_retained(struct crash_client *c)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct tempfile_options o = client_options();
 
         o.retain_sec = LONG_SEC;
         make_for(c, &o);
@@ -185,7 +185,7 @@ static void run_retain(struct crash_client *c)
 
 static int prepare_renew(struct crash_client *c)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct tempfile_options o = client_options();
         int r;
 
         o.owner_kind = TEMPFILE_OWNER_LEASE;
@@ -208,7 +208,7 @@ static void run_renew(struct crash_client *c)
 /* Nobody closes it, and nobody has to die: time passes. */
 static void run_lease_end(struct crash_client *c)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct tempfile_options o = client_options();
         struct tempfile *t;
 
         o.owner_kind = TEMPFILE_OWNER_LEASE;
@@ -237,7 +237,7 @@ static void pass_on(struct crash_client *c, int fd)
 
 static void run_pseudo_file(struct crash_client *c)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct tempfile_options o = client_options();
         _cleanup_(freep) char *path = NULL;
         int fd;
 
@@ -254,7 +254,7 @@ static void run_pseudo_file(struct crash_client *c)
 
 static void run_pseudo_directory(struct crash_client *c)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct tempfile_options o = client_options();
         _cleanup_(freep) char *path = NULL;
         int fd;
 
@@ -271,12 +271,12 @@ static void run_pseudo_directory(struct crash_client *c)
 
 static void run_token(struct crash_client *c)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct tempfile_options o = client_options();
         int fd;
 
         if (!make_canary(c))
                 return;
-        fd = tempfile_token_new(0, &o.token);
+        fd = tempfile_token_new(o.timeout_msec, &o.token);
         if (!client_succeeded(c, "tempfile_token_new", fd))
                 return;
         o.owner_kind = TEMPFILE_OWNER_TOKEN;

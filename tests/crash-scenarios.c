@@ -181,7 +181,7 @@ static void run_busy(struct crash_client *c)
 
 static void run_pattern(struct crash_client *c)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct tempfile_options o = client_options();
 
         o.pattern = "report-XXXXXX.txt";
         if (!client_succeeded(c, "tempfile_named", client_make_with(c, &o)))
@@ -198,11 +198,12 @@ static int prepare_track(struct crash_client *c)
 
 static void run_track(struct crash_client *c)
 {
+        struct tempfile_options o = client_options();
         struct tempfile *t;
         int r;
 
         client_begin(c);
-        r = tempfile_track(c->report->subject, NULL, &t);
+        r = tempfile_track(c->report->subject, &o, &t);
         client_end(c, "tempfile_track", r);
         if (r >= 0)
                 client_hold(c, t);
@@ -279,7 +280,7 @@ static void run_track_close(struct crash_client *c)
 /* Another mode than the umask leaves: it is changed after it was made. */
 static void run_mode(struct crash_client *c)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct tempfile_options o = client_options();
         struct tempfile *t;
         int r;
 
@@ -300,7 +301,7 @@ static int link_somewhere(int dirfd, const char *name, const char *path, void *u
 
 static void run_callback(struct crash_client *c)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct tempfile_options o = client_options();
         struct tempfile *t;
         int r;
 
@@ -315,7 +316,7 @@ static void run_callback(struct crash_client *c)
 
 static void run_mktemp(struct crash_client *c)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct tempfile_options o = client_options();
         struct tempfile *t;
         int r;
 
@@ -372,7 +373,7 @@ static void run_release(struct crash_client *c)
 /* Python's delete=False. */
 static void run_no_delete(struct crash_client *c)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct tempfile_options o = client_options();
         struct tempfile *t;
 
         o.flags = TEMPFILE_NO_DELETE;
@@ -386,7 +387,7 @@ static void run_no_delete(struct crash_client *c)
 
 static void run_unnamed(struct crash_client *c)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct tempfile_options o = client_options();
         int fd, r = 0;
 
         o.dir = c->target_dir;

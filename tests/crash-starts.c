@@ -22,7 +22,7 @@
 /* One of each kind: what the daemon has to find again. */
 static int prepare_mixed(struct crash_client *c)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct tempfile_options o = client_options();
         int r;
 
         o.pattern = "held-XXXXXX";
@@ -48,7 +48,7 @@ static void run_under_tag(struct crash_client *c)
 /* One more in the same directory, and one that has to ask the daemon. */
 static void run_resume(struct crash_client *c)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct tempfile_options o = client_options();
 
         run_under_tag(c);
         o.pattern = "report-XXXXXX.txt";
@@ -92,7 +92,7 @@ static int reap_helper(struct crash_client *c)
 
 static int make_retained(struct crash_client *c)
 {
-        struct tempfile_options o = TEMPFILE_OPTIONS_INIT;
+        struct tempfile_options o = client_options();
         int r;
 
         o.retain_sec = LONG_SEC;
