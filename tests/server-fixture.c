@@ -72,12 +72,17 @@ static bool is_idle(void *userdata)
         return jobs == 0;
 }
 
+void server_run_until_idle(void)
+{
+        ck_assert(unit_run_until(event, is_idle, NULL));
+}
+
 /* What is out with workers when it ends is given up with them: waited for here. */
 void server_stop(void)
 {
         if (!server)
                 return;
-        ck_assert(unit_run_until(event, is_idle, NULL));
+        server_run_until_idle();
         server_free(server);
         store_close(served);
         server = NULL;

@@ -23,7 +23,8 @@ extern char server_dir[UNIT_PATH_SIZE]; /* with the socket, state/, and files/ t
 
 void server_setup(void);
 void server_teardown(void);
-void server_stop(void); /* what it had in memory is lost */
+void server_run_until_idle(void); /* nothing is out with workers, and all results are heard */
+void server_stop(void);           /* what it had in memory is lost */
 void server_restart(void);
 int server_restart_fails(void); /* with this error; server_stop() then */
 /* Called, where it is set, before a server that was restarted looks for its owners. */

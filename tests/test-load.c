@@ -11,8 +11,6 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 
-#include "daemon/pool.h"
-#include "daemon/registry.h"
 #include "libclient/util.h"
 #include "tests/server-fixture.h"
 
@@ -69,20 +67,6 @@ static void make_locked(void)
         client_close(&here);
 }
 
-static bool is_idle(void *userdata)
-{
-        unsigned int jobs, hung;
-        bool has_turned;
-
-        do { /* in this order: a job that comes back meanwhile still has to be heard of */
-                has_turned = false;
-                pool_count(registry_pool(server_registry(server)), &jobs, &hung);
-                while (sd_event_run(event, 0) > 0)
-                        has_turned = true;
-        } while (has_turned);
-        return jobs == 0;
-}
-
 static bool has_one(const struct wire_status_reply *s)
 {
         return s->live == 1 && s->waiting == 0;
@@ -116,7 +100,7 @@ START_TEST(owners_that_could_not_be_asked_about_are_asked_again)
         ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &enough), 0);
         server_before_load = starve;
         server_restart();
-        ck_assert(unit_run_until(event, is_idle, NULL));
+        server_run_until_idle();
         ck_assert_uint_eq(server_status().live, 4);
         ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &enough), 0);
         worker_kill(&w);
@@ -138,7 +122,7 @@ START_TEST(descriptor_owner_whose_directory_is_away_is_not_dead)
         server_stop();
         ck_assert_int_eq(rename(file_path(""), away), 0);
         server_restart();
-        ck_assert(unit_run_until(event, is_idle, NULL));
+        server_run_until_idle();
         ck_assert(has_one((struct wire_status_reply[]) { server_status() }));
         ck_assert_int_eq(rename(away, file_path("")), 0);
         ck_assert(unit_exists(held));

@@ -135,8 +135,8 @@ retried_after_short_pauses() {
     wait_until is_gone "$work/stuck/file"
 }
 
-# What a worker just has is not tried once more.
-reap_fifty_times() {
+# Once more, until it was tried fifty times: what a worker just has does not count.
+reap_the_fiftieth() {
     "$TEMPFILECTL" reap "$1" 2>/dev/null
     "$TEMPFILECTL" show "$1" | grep -Eq '^ *Attempts: [5-9][0-9]'
 }
@@ -146,7 +146,7 @@ said_once() {
     set_keys && reload && make_owned said && id=$(tracked "$work/said/file") || return 1
     if ((EUID == 0)); then chmod 755 "$work/said"; else chmod 555 "$work/said"; fi
     end_process "$owner" KILL
-    wait_until reap_fifty_times "$id" || return 1
+    wait_until reap_the_fiftieth "$id" || return 1
     daemon_kill
     start_with && "$TEMPFILECTL" reap "$id" 2>/dev/null
     [[ $(grep -cF "Cannot delete '$work/said/file'" "$work/daemon/log") == 1 ]] || return 1
